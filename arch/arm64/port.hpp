@@ -1,0 +1,77 @@
+// The arm64 half of the port contract: what needs a register but no routine of its own.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <new>
+
+#include "arch/arm64/layout.hpp"
+
+namespace vole::arch {
+
+struct this_port {
+    static constexpr const char* name = "arm64";
+    static constexpr std::size_t frame_bytes = VOLE_FRAME_BYTES;
+    static constexpr std::size_t stack_align = 16;
+
+    static gobuf make_context(void* top, void* arg) noexcept {
+        auto high = reinterpret_cast<std::uintptr_t>(top) & ~(stack_align - 1);
+        auto* f = new (reinterpret_cast<void*>(high - sizeof(arm64::frame))) arm64::frame{};
+        f->x[0] = reinterpret_cast<std::uintptr_t>(arg);
+        f->pc = reinterpret_cast<std::uintptr_t>(&vole_gostart);
+        return gobuf{f};  // fpcr 0: the ABI's default, round to nearest, no traps
+    }
+
+    static resume_point resume(const gobuf& g) noexcept {
+        const auto* f = static_cast<const arm64::frame*>(g.sp);
+        return {f->pc, reinterpret_cast<std::uintptr_t>(f + 1), f->fp};
+    }
+
+    /// Makes an unwinder's context (libunwind's, which is a ucontext here) look as if the
+    /// suspended one were running.
+    template <class Context>
+    static void fill_unwind_context(const gobuf& g, Context& c) noexcept {
+        const auto* f = static_cast<const arm64::frame*>(g.sp);
+        auto& mc = c.uc_mcontext;
+        for (unsigned i = 0; i < 10; ++i) mc.regs[19 + i] = f->x[i];
+        mc.regs[29] = f->fp;
+        mc.regs[30] = f->pc;
+        mc.sp = reinterpret_cast<std::uintptr_t>(f + 1);
+        mc.pc = f->pc;
+    }
+
+    static void pause() noexcept { asm volatile("isb" ::: "memory"); }
+    static std::uint64_t ticks() noexcept {
+        std::uint64_t t;
+        asm volatile("mrs %0, cntvct_el0" : "=r"(t));
+        return t;
+    }
+
+    // `asm volatile` is what forbids the compiler to keep the value over a switch: a plain
+    // thread_local may be (and is) read once per function, and then names the wrong thread.
+    static void* current_m() noexcept {
+        void* m;
+        void* offset;
+        asm volatile(
+            "adrp %1, :gottprel:vole_tls_m\n\t"
+            "ldr %1, [%1, :gottprel_lo12:vole_tls_m]\n\t"
+            "mrs %0, tpidr_el0\n\t"
+            "ldr %0, [%0, %1]"
+            : "=&r"(m), "=&r"(offset));
+        return m;
+    }
+    static void set_current_m(void* m) noexcept {
+        void* base;
+        void* offset;
+        asm volatile(
+            "adrp %1, :gottprel:vole_tls_m\n\t"
+            "ldr %1, [%1, :gottprel_lo12:vole_tls_m]\n\t"
+            "mrs %0, tpidr_el0\n\t"
+            "str %2, [%0, %1]"
+            : "=&r"(base), "=&r"(offset)
+            : "r"(m)
+            : "memory");
+    }
+};
+
+}  // namespace vole::arch

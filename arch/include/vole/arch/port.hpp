@@ -1,0 +1,92 @@
+// The contract between the runtime and one processor architecture.
+//
+// A port is the only code in Vole that names a register. It supplies seven assembly routines (the
+// same labels on every architecture, declared below), one header of layout constants, and the
+// small inline functions that `concept port` lists. arch/README.md is the porting guide; the
+// conformance test (test/unit/arch_*.cpp) is what a port must pass.
+//
+// Invariants every port keeps:
+//  - a suspended context is one stack pointer (gobuf::sp); everything the ABI makes callee-saved,
+//    the floating-point control words included, lies at that address in `layout::frame` order;
+//  - status bits of the floating-point unit (sticky exception flags) are not part of a context:
+//    the ABI makes them caller-visible, not callee-saved;
+//  - every routine has full CFI, so unwinding from inside what it calls ends or passes cleanly.
+//
+// Stack: each routine says on which stack it is entered and on which it leaves.
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+
+namespace vole::arch {
+
+/// A suspended context. Meaningful only while nothing runs on its stack.
+struct gobuf {
+    void* sp = nullptr;
+};
+
+/// Where a suspended context will go on: what a traceback starts from.
+struct resume_point {
+    std::uintptr_t pc;
+    std::uintptr_t sp;  ///< stack pointer right after resumption
+    std::uintptr_t fp;  ///< frame pointer register's saved value
+};
+
+extern "C" {
+/// Suspends the caller in `from` and resumes `to`. Returns when somebody resumes `from`.
+void vole_switch(gobuf* from, const gobuf* to) noexcept;
+
+/// Resumes `to`; the caller's context is forgotten.
+[[noreturn]] void vole_gogo(const gobuf* to) noexcept;
+
+/// Suspends the caller in `from`, moves to the stack whose top is `stack_top` and calls fn(arg)
+/// there. fn never returns: it ends in vole_gogo.
+void vole_mcall(gobuf* from, void* stack_top, void (*fn)(void*), void* arg) noexcept;
+
+/// Suspends the caller in `buf` and calls fn(arg) further down the same stack. Returns when
+/// somebody resumes `buf`; fn itself never returns.
+void vole_gosave(gobuf* buf, void (*fn)(void*), void* arg) noexcept;
+
+/// Calls fn(arg) on the stack whose top is `stack_top`, then comes back. Exceptions pass through.
+void vole_systemstack(void* stack_top, void (*fn)(void*), void* arg);
+
+/// Entry trampoline: a new context starts here, calls vole_goroutine_main (the runtime's) with
+/// the word given to make_context, then vole_goroutine_exit. Unwinding ends here.
+void vole_gostart() noexcept;
+
+/// Supplied by the runtime.
+void vole_goroutine_main(void* arg);
+[[noreturn]] void vole_goroutine_exit() noexcept;
+}
+
+/// What the runtime asks of a port beside the routines above.
+template <class P>
+concept port = requires(void* top, void* arg, const gobuf& g) {
+    { P::name } -> std::convertible_to<const char*>;
+    /// Bytes of a suspended context at gobuf::sp.
+    { P::frame_bytes } -> std::convertible_to<std::size_t>;
+    /// Lays a first frame below `top` so that resuming it runs vole_gostart with `arg`.
+    { P::make_context(top, arg) } -> std::same_as<gobuf>;
+    /// Reads where a suspended context goes on.
+    { P::resume(g) } -> std::same_as<resume_point>;
+    /// A hint to the processor that this is a spin loop.
+    { P::pause() };
+    /// A cheap, monotonic-per-core cycle or tick counter; units are the port's own.
+    { P::ticks() } -> std::same_as<std::uint64_t>;
+    /// The calling thread's M, read afresh at every call: never cached over a switch.
+    { P::current_m() } -> std::same_as<void*>;
+    { P::set_current_m(top) };
+};
+
+}  // namespace vole::arch
+
+#if defined(__x86_64__)
+#include "arch/amd64/port.hpp"
+#elif defined(__aarch64__)
+#include "arch/arm64/port.hpp"
+#else
+#error "Vole has no port to this architecture: see arch/README.md for what one consists of"
+#endif
+
+static_assert(vole::arch::port<vole::arch::this_port>);

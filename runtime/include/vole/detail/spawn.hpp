@@ -1,0 +1,85 @@
+// How a callable gets into a new goroutine: the non-template seam between the public templates of
+// <vole/runtime.hpp> and the scheduler.
+//
+// A goroutine's closure is stored inside its G when it is small (inline_closure_bytes), else in one
+// heap block. It is invoked and destroyed on the goroutine's own stack.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <new>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+namespace vole {
+struct go_options;
+struct options;
+}  // namespace vole
+
+namespace vole::detail {
+
+struct G;
+
+inline constexpr std::size_t inline_closure_bytes = 48;
+inline constexpr std::size_t inline_closure_align = 16;
+
+/// A G that is being made: storage for its closure, to be filled before commit.
+struct spawn_ticket {
+    G* g;
+    void* storage;
+};
+
+/// Throws std::bad_alloc when no G, closure block or stack can be had; nothing is left behind.
+spawn_ticket spawn_begin(const go_options& opts, std::size_t size, std::size_t align);
+void spawn_abort(spawn_ticket t) noexcept;
+/// Makes the goroutine runnable. `entry` invokes the closure; `destroy` ends it.
+void spawn_commit(spawn_ticket t, void (*entry)(void*), void (*destroy)(void*)) noexcept;
+
+[[noreturn]] void throw_nil_func();
+
+/// Runs fn(arg) as a main goroutine and waits for it on the calling thread.
+void run_main(const options& opts, void (*fn)(void*), void* arg);
+
+/// A null function pointer, empty std::function and the like.
+template <class F>
+bool is_nil_callable(const F& f) noexcept {
+    if constexpr (std::is_pointer_v<F> || std::is_member_pointer_v<F>) {
+        return f == nullptr;
+    } else if constexpr (requires { { f == nullptr } -> std::convertible_to<bool>; }) {
+        return f == nullptr;
+    } else {
+        return false;
+    }
+}
+
+template <class F, class... A>
+struct bound_call {
+    F f;
+    std::tuple<A...> args;
+    void operator()() {
+        std::apply([this](A&... a) { std::invoke(std::move(f), std::move(a)...); }, args);
+    }
+};
+
+template <class C, class... Init>
+void spawn(const go_options& opts, Init&&... init) {
+    spawn_ticket t = spawn_begin(opts, sizeof(C), alignof(C));
+    if constexpr (std::is_nothrow_constructible_v<C, Init...>) {
+        ::new (t.storage) C{std::forward<Init>(init)...};
+    } else {
+        try {
+            ::new (t.storage) C{std::forward<Init>(init)...};
+        } catch (...) {
+            spawn_abort(t);
+            throw;
+        }
+    }
+    spawn_commit(
+        t, [](void* c) { std::invoke(std::move(*static_cast<C*>(c))); },
+        std::is_trivially_destructible_v<C> ? nullptr
+                                            : +[](void* c) { static_cast<C*>(c)->~C(); });
+}
+
+}  // namespace vole::detail

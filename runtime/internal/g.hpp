@@ -1,0 +1,87 @@
+// G: one goroutine.
+//
+// A G is small and dense; it has a stack only from its first run to its end, so a million Gs that
+// wait for their first turn cost 192 bytes each, and a short one runs on a stack that is still warm
+// in the cache. That a stack can be had at the first run is promised when the G is made
+// (stack_arena::ensure): memory exhaustion shows in go(), in the caller.
+//
+// Gs are never freed, only recycled: a stale pointer names some G, not nothing.
+//
+// Who may touch what: everything but `status` belongs to the goroutine itself while it runs, to
+// the M that switches it, and to whoever took it from a queue; there is no lock. The hand-over is
+// ordered by the queue (release/acquire) the pointer travelled through.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include <vole/arch/port.hpp>
+#include <vole/config.hpp>
+#include <vole/detail/atomic.hpp>
+#include <vole/detail/spawn.hpp>
+
+namespace vole::detail {
+
+struct M;
+
+// One function changes it: set_status in runtime/src/sched/status.hpp, with the legal transitions.
+enum class g_status : std::uint8_t { idle, runnable, running, syscall, waiting, dead };
+
+enum class wait_reason : std::uint8_t {
+    none,
+    chan_send,
+    chan_recv,
+    chan_send_nil,
+    chan_recv_nil,
+    select,
+    select_no_cases,
+    mutex_lock,
+    wait_group_wait,
+    sleep,
+    io,
+    other,
+};
+const char* to_text(wait_reason r) noexcept;
+
+/// Swapped at every switch: what the C++ runtime keeps per thread about exceptions.
+struct eh_state {
+    void* caught = nullptr;
+    unsigned uncaught = 0;
+};
+
+struct G {
+    arch::gobuf sched;                   // where it goes on; valid while it does not run
+    M* m = nullptr;                      // the M that runs it or ran it last
+    G* link = nullptr;                   // in whatever single list it is in
+    char* stack_lo = nullptr;            // lowest address, guard included; null: no stack yet
+    char* stack_hi = nullptr;            // end of the stack
+    void* eh_caught = nullptr;           // eh_state, packed beside errno
+    unsigned eh_uncaught = 0;
+    int saved_errno = 0;
+    atomic<g_status> status{g_status::idle};
+    wait_reason reason = wait_reason::none;
+    bool is_thread = false;              // stands for an ordinary thread that waits: no context
+    bool is_main = false;                // of some run()
+    std::uint32_t lock_count = 0;        // lock_os_thread nesting
+    std::uint64_t id = 0;
+    void* param = nullptr;               // from the waker: which waiter fired
+    M* locked_m = nullptr;
+    void (*entry)(void*) = nullptr;
+    void (*destroy)(void*) = nullptr;
+    void* closure = nullptr;             // inline_closure, or a heap block
+    std::uint64_t parent_id = 0;
+    const char* name = nullptr;          // heap copy, or null
+    atomic<std::uint32_t> thread_note{0};  // is_thread only: the futex word
+    std::uint32_t stack_size = 0;          // asked for; the slot's size once it has one
+    alignas(inline_closure_align) std::byte inline_closure[inline_closure_bytes];
+#if defined(VOLE_ASAN) || defined(VOLE_TSAN)
+    void* sanitizer = nullptr;           // fake stack or fiber
+#endif
+};
+
+#if !defined(VOLE_ASAN) && !defined(VOLE_TSAN)
+// One stack page, one eighth of a page of page table and this must stay under 4.7 KiB.
+static_assert(sizeof(G) <= 192);
+#endif
+
+}  // namespace vole::detail

@@ -1,0 +1,69 @@
+// Parking and readying goroutines: what locks, channels, timers and pollers are built on.
+//
+// The protocol that no wake-up can slip through: a waiter queues itself under some lock L and calls
+// park(unlock L). The lock is released by `commit`, which runs only after the goroutine's context
+// is saved and its stack left, on the stack of whoever runs next. A waker takes L, removes the
+// waiter and calls ready(): so it finds either no waiter, or one that is completely parked.
+//
+// Ordinary threads take the same path: park_scope gives them a G of their own for one operation,
+// and ready() wakes the thread instead of queueing it.
+#pragma once
+
+#include <cstdint>
+
+#include "runtime/internal/g.hpp"
+#include "runtime/internal/lock.hpp"
+
+namespace vole::detail {
+
+/// The running goroutine, null on an ordinary thread or on g0.
+G* current_g() noexcept;
+
+/// Runs after the parking goroutine is off its stack, on g0 or on the next goroutine's stack.
+/// Must not park, throw or touch the heap. From here on the goroutine may run elsewhere.
+using park_commit = void (*)(G* g, void* arg);
+
+/// Suspends g, the running goroutine or the thread's own G, until ready(g).
+/// Stack: goroutine (or the thread's). Fatal on the system stack or inside blocking().
+void park(G* g, park_commit commit, void* arg, wait_reason reason);
+
+/// The usual case: parks and releases `l`.
+void park_unlock(G* g, lock& l, wait_reason reason) VOLE_RELEASE(l);
+
+/// Makes a parked g runnable, first in line on this P (next) or at its tail; from any thread.
+/// Does not switch. The caller must own g: have taken it from the queue it waited in.
+void ready(G* g, bool next = true);
+
+/// Cooperative preemption: every operation of the floors above calls this once on its way in, on
+/// the goroutine's stack with no lock held. One load and a branch, unless sysmon asked.
+void check_preempt();
+
+/// Puts the running goroutine behind all others, then lets them run. For hand-offs.
+void yield_to_others();
+
+/// The G that stands for the caller in one blocking operation.
+class park_scope {
+  public:
+    park_scope() noexcept : g_(current_g()) {
+        if (g_ == nullptr) [[unlikely]] adopt_thread();
+    }
+    ~park_scope() {
+        if (adopted_) [[unlikely]] release_thread();
+    }
+    park_scope(const park_scope&) = delete;
+    park_scope& operator=(const park_scope&) = delete;
+    G* g() noexcept { return g_; }
+
+  private:
+    void adopt_thread() noexcept;
+    void release_thread() noexcept;
+    G* g_;
+    bool adopted_ = false;
+    alignas(G) std::byte thread_g_[sizeof(G)];
+};
+
+/// True when spinning for a lock may pay: several Ps, another one running, nothing queued here.
+bool can_spin(int round) noexcept;
+void spin_once() noexcept;
+
+}  // namespace vole::detail

@@ -1,0 +1,120 @@
+// See settings.hpp. Locks: none (the first caller parses, others wait for it). Stack: any.
+#include "runtime/src/os/settings.hpp"
+
+#include <array>
+#include <charconv>
+#include <cstdio>
+#include <cstdlib>
+#include <sched.h>
+#include <string_view>
+#include <system_error>
+#include <unistd.h>
+
+#include <vole/detail/atomic.hpp>
+
+namespace vole::detail {
+namespace {
+
+bool parse_whole(std::string_view text, int& out) noexcept {
+    int value = 0;
+    const char* const last = text.data() + text.size();
+    const auto [end, error] = std::from_chars(text.data(), last, value);
+    if (error != std::errc{} || end != last || value < 0) {
+        return false;
+    }
+    out = value;
+    return true;
+}
+
+bool parse_switch(std::string_view text, bool& out) noexcept {
+    if (text != "0" && text != "1") {
+        return false;
+    }
+    out = text == "1";
+    return true;
+}
+
+void complain(void (*warn)(const char*), const char* what, std::string_view item) noexcept {
+    if (warn == nullptr) {
+        return;
+    }
+    std::array<char, 160> message;
+    const int shown = static_cast<int>(item.size() < 60 ? item.size() : 60);
+    std::snprintf(message.data(), message.size(), "vole: VOLE_DEBUG: %s \"%.*s\" ignored", what, shown,
+                  item.data());
+    warn(message.data());
+}
+
+void warn_on_stderr(const char* message) {
+    std::array<char, 192> line;
+    const int length = std::snprintf(line.data(), line.size(), "%s\n", message);
+    if (length > 0) {
+        // One write, so that lines of several threads do not mix. Nothing can be done if it fails.
+        [[maybe_unused]] const ssize_t n =
+            ::write(STDERR_FILENO, line.data(), static_cast<std::size_t>(length));
+    }
+}
+
+enum class phase : int { unread, reading, ready };
+
+constinit settings current{};
+constinit atomic<phase> state{phase::unread};
+
+}  // namespace
+
+settings parse_settings(const char* text, void (*warn)(const char* message)) noexcept {
+    settings result;
+    if (text == nullptr) {
+        return result;
+    }
+    std::string_view rest = text;
+    while (!rest.empty()) {
+        const std::size_t comma = rest.find(',');
+        const std::string_view item = rest.substr(0, comma);
+        rest = comma == std::string_view::npos ? std::string_view{} : rest.substr(comma + 1);
+        if (item.empty()) {
+            continue;
+        }
+        const std::size_t equals = item.find('=');
+        const std::string_view name = item.substr(0, equals);
+        const std::string_view value =
+            equals == std::string_view::npos ? std::string_view{} : item.substr(equals + 1);
+
+        bool understood = false;
+        if (name == "schedtrace") {
+            understood = parse_whole(value, result.schedtrace_ms);
+        } else if (name == "containermaxprocs") {
+            understood = parse_switch(value, result.container_maxprocs);
+        } else if (name == "updatemaxprocs") {
+            understood = parse_switch(value, result.update_maxprocs);
+        } else if (name == "lockrank") {
+            understood = parse_switch(value, result.lockrank);
+        } else {
+            complain(warn, "unknown setting", item);
+            continue;
+        }
+        if (!understood) {
+            complain(warn, "unusable value in", item);
+        }
+    }
+    return result;
+}
+
+const settings& debug_settings() noexcept {
+    phase seen = state.load(memory_order_acquire);
+    if (seen == phase::ready) {
+        return current;
+    }
+    seen = phase::unread;
+    if (state.compare_exchange_strong(seen, phase::reading, memory_order_acquire)) {
+        current = parse_settings(std::getenv("VOLE_DEBUG"), warn_on_stderr);
+        state.store(phase::ready, memory_order_release);
+        return current;
+    }
+    while (state.load(memory_order_acquire) != phase::ready) {
+        ::sched_yield();
+    }
+    return current;
+}
+
+}  // namespace vole::detail

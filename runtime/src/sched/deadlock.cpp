@@ -1,0 +1,106 @@
+// "all goroutines are asleep": when every thread of ours sleeps and nothing that is known could
+// wake one of them.
+//
+// Asked by the last thread that goes to sleep. Nothing is reported unless a run() waits, and
+// nothing while something may still come from outside:
+//  - an external_waker exists, or an ordinary thread is blocked in one of our operations;
+//  - a goroutine is in blocking() or a system call: its thread does not count as asleep;
+//  - the process has a thread that we did not create and that is not waiting in run(): it may
+//    send, unlock or start goroutines at any time. The kernel says how many threads there are.
+//    In that case sysmon asks again every 100 ms, for the thread may end.
+//
+// Locks: sched.mu. Stack: g0 or sysmon's.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include <vole/runtime.hpp>
+
+#include "runtime/internal/fatal.hpp"
+#include "runtime/src/sched/sched.hpp"
+
+namespace vole::detail {
+
+namespace {
+
+// Field 20 of /proc/self/stat; 0 when it cannot be known.
+std::uint64_t process_threads() noexcept {
+    const int saved = errno;
+    char text[1024];
+    ssize_t n = -1;
+    if (const int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC); fd >= 0) {
+        n = read(fd, text, sizeof(text) - 1);
+        close(fd);
+    }
+    errno = saved;
+    if (n <= 0) return 0;
+    text[n] = '\0';
+    const char* at = std::strrchr(text, ')');  // the name may hold anything, brackets included
+    if (at == nullptr) return 0;
+    for (int field = 2; field < 20 && at != nullptr; ++field) at = std::strchr(at + 1, ' ');
+    if (at == nullptr) return 0;
+    std::uint64_t threads = 0;
+    for (++at; *at >= '0' && *at <= '9'; ++at) threads = threads * 10 + static_cast<unsigned>(*at - '0');
+    return threads;
+}
+
+#if defined(VOLE_TSAN)
+constexpr std::uint64_t sanitizer_threads = 1;
+#else
+constexpr std::uint64_t sanitizer_threads = 0;
+#endif
+
+bool everything_asleep() noexcept VOLE_REQUIRES(sched.mu) {
+    if (sched.m_count == 0 || sched.idle_m_count + sched.locked_m_idle != sched.m_count) {
+        return false;
+    }
+    if (sched.global.size != 0 || sched.stopping.load(memory_order_relaxed)) return false;
+    const std::uint32_t n = sched.procs.load(memory_order_relaxed);
+    if (sched.idle_p_count.load(memory_order_relaxed) != n) return false;
+    for (std::uint32_t i = 0; i < n; ++i) {
+        if (!sched.all_ps[i].load(memory_order_relaxed)->runq.empty()) return false;
+    }
+    return true;
+}
+
+}  // namespace
+
+void check_deadlock() noexcept {
+    std::uint64_t ours = 0;
+    bool no_goroutines = false;
+    {
+        lock_guard held(sched.mu);
+        if (sched.runs_waiting == 0 || sched.runs_undetected != 0 ||
+            sched.external_wakers.load(memory_order_relaxed) != 0 ||
+            sched.threads_parked.load(memory_order_relaxed) != 0 || !everything_asleep()) {
+            sched.deadlock_suspected.store(false, memory_order_relaxed);
+            return;
+        }
+        ours = std::uint64_t{sched.m_count} + 1 + sched.runs_waiting + sanitizer_threads;
+        no_goroutines = sched.mains_gone != 0 && count_goroutines() == 0;
+    }
+    if (const std::uint64_t all = process_threads(); all > ours) {
+        if (!sched.deadlock_suspected.exchange(true, memory_order_relaxed)) wake_sysmon();
+        return;
+    }
+    fatal(no_goroutines ? "no goroutines (main called runtime.Goexit) - deadlock!"
+                        : "all goroutines are asleep - deadlock!");
+}
+
+}  // namespace vole::detail
+
+namespace vole {
+
+external_waker::external_waker() noexcept {
+    detail::sched.external_wakers.fetch_add(1, detail::memory_order_relaxed);
+}
+external_waker::~external_waker() {
+    detail::sched.external_wakers.fetch_sub(1, detail::memory_order_relaxed);
+    // Everybody may have fallen asleep while it existed.
+    detail::sched.deadlock_suspected.store(true, detail::memory_order_relaxed);
+    detail::wake_sysmon();
+}
+
+}  // namespace vole

@@ -1,0 +1,183 @@
+// How threads sleep, how they are woken, and why no wake-up is lost.
+//
+// The argument. Work is *published* (a G put into a ring, into runnext or into the global queue)
+// and then the publisher calls wake(): if a P is idle and nobody spins, it gets one thread to look
+// for work. A thread that finds nothing gives its P up, stops spinning and sleeps. Bad would be:
+// the publisher sees a spinner (or no idle P) and leaves it at that, while that spinner has already
+// looked and goes to sleep. Therefore:
+//
+//   publisher                              thread that finds nothing
+//   P1  publish the work                   S1  idle_p_put: idle_p_count++    (seq_cst)
+//   P2  load idle_p_count, spinning        S2  spinning--                    (seq_cst)
+//                                          S3  look at every queue again     (recheck)
+//
+// P1 ends in a seq_cst operation (exchange of runnext; store of global_size), S1 and S2 are seq_cst
+// and so are P2's and S3's decisive loads (runnext, see run_queue::empty; the global queue is read
+// under its lock). In their single total order either P2 comes after S2 - then the publisher sees
+// an idle P and no spinner and wakes somebody - or P2, hence P1, comes before S2 - then S3 finds
+// the work. A goroutine kicked from runnext into the ring was published there before (by the
+// exchange that kicks it), and the ring's tail is read after it.
+//
+// A thread that was not spinning re-checks as well: it may have been the last one awake.
+// The publisher's own P runs what lies in its queues sooner or later in any case: a lost wake-up
+// costs parallelism, not progress, except for the global queue and for work by threads without P.
+//
+// One woken thread is enough: a spinner that finds work wakes the next one (schedule.cpp,
+// found_work), so a burst of work unfolds thread by thread.
+//
+// Locks: sched.mu. Stack: as declared in sched.hpp.
+#include "runtime/internal/fatal.hpp"
+#include "runtime/src/sched/sched.hpp"
+
+namespace vole::detail {
+
+void idle_p_put(P* p) noexcept {
+    p->status.store(p_status::idle, memory_order_relaxed);
+    p->link = sched.idle_ps;
+    sched.idle_ps = p;
+    sched.idle_p_count.fetch_add(1, memory_order_seq_cst);
+}
+
+P* idle_p_get() noexcept {
+    P* p = sched.idle_ps;
+    if (p != nullptr) {
+        sched.idle_ps = p->link;
+        sched.idle_p_count.fetch_sub(1, memory_order_seq_cst);
+    }
+    return p;
+}
+
+void acquire_p(M* m, P* p) noexcept {
+    m->p = p;
+    p->m = m;
+    p->status.store(p_status::running, memory_order_release);
+}
+
+P* release_p(M* m) noexcept {
+    P* p = m->p;
+    m->p = nullptr;
+    p->m = nullptr;
+    return p;
+}
+
+void wake_slow() noexcept {
+    std::uint32_t none = 0;
+    if (!sched.spinning.compare_exchange_strong(none, 1, memory_order_seq_cst,
+                                                memory_order_relaxed)) {
+        return;
+    }
+    P* p = nullptr;
+    {
+        lock_guard held(sched.mu);
+        if (!sched.stopping.load(memory_order_relaxed)) p = idle_p_get();
+    }
+    if (p == nullptr) {
+        sched.spinning.fetch_sub(1, memory_order_seq_cst);
+        return;
+    }
+    start_m(p, true);
+}
+
+bool start_m(P* p, bool spinning) noexcept {
+    M* m = nullptr;
+    {
+        lock_guard held(sched.mu);
+        m = sched.idle_ms;
+        if (m != nullptr) {
+            sched.idle_ms = m->link;
+            --sched.idle_m_count;
+        }
+    }
+    if (m != nullptr) {
+        m->spinning = spinning;
+        m->next_p = p;
+        sched.futex_wakes.fetch_add(1, memory_order_relaxed);
+        m->parked.wake();
+        return true;
+    }
+    if (new_m(p, spinning)) return true;
+    // No thread to be had: the P stays idle and the others do its work. The first thread of all
+    // is made by ensure_runtime, which reports that failure to its caller.
+    if (spinning) sched.spinning.fetch_sub(1, memory_order_seq_cst);
+    lock_guard held(sched.mu);
+    idle_p_put(p);
+    return false;
+}
+
+void stop_m(M* m) noexcept {
+    if (m->spinning) {
+        m->spinning = false;
+        sched.spinning.fetch_sub(1, memory_order_seq_cst);
+    }
+    bool last = false;
+    {
+        lock_guard held(sched.mu);
+        m->link = sched.idle_ms;
+        sched.idle_ms = m;
+        ++sched.idle_m_count;
+        last = sched.idle_m_count + sched.locked_m_idle == sched.m_count;
+    }
+    if (last) check_deadlock();
+    sched.futex_sleeps.fetch_add(1, memory_order_relaxed);
+    m->parked.sleep();
+    m->parked.clear();
+    acquire_p(m, m->next_p);
+    m->next_p = nullptr;
+}
+
+void hand_off(P* p) noexcept {
+    if (!p->runq.empty() || sched.global_size.load(memory_order_relaxed) != 0) {
+        start_m(p, false);
+        return;
+    }
+    {
+        lock_guard held(sched.mu);
+        if (sched.stopping.load(memory_order_relaxed)) {
+            p->status.store(p_status::stopped, memory_order_release);
+            if (sched.stop_wait.fetch_sub(1, memory_order_acq_rel) == 1) {
+                sched.stop_note.store(1, memory_order_release);
+                futex_wake(&sched.stop_note, 1);
+            }
+            return;
+        }
+        idle_p_put(p);
+    }
+    // As S3 above: somebody may have published while this P was neither running nor idle.
+    bool work = sched.global_size.load(memory_order_seq_cst) != 0;
+    const std::uint32_t n = sched.procs.load(memory_order_relaxed);
+    for (std::uint32_t i = 0; i < n && !work; ++i) {
+        P* other = sched.all_ps[i].load(memory_order_acquire);
+        work = other != nullptr && !other->runq.empty();
+    }
+    if (work) wake();
+}
+
+void stop_locked_m(M* m) noexcept {
+    if (m->p != nullptr) hand_off(release_p(m));
+    bool last = false;
+    {
+        lock_guard held(sched.mu);
+        ++sched.locked_m_idle;
+        last = sched.idle_m_count + sched.locked_m_idle == sched.m_count;
+    }
+    if (last) check_deadlock();
+    sched.futex_sleeps.fetch_add(1, memory_order_relaxed);
+    m->parked.sleep();
+    m->parked.clear();
+    acquire_p(m, m->next_p);
+    m->next_p = nullptr;
+}
+
+void start_locked_m(M* m, G* g) noexcept {
+    M* owner = g->locked_m;
+    {
+        lock_guard held(sched.mu);
+        --sched.locked_m_idle;
+    }
+    owner->next_p = release_p(m);
+    sched.futex_wakes.fetch_add(1, memory_order_relaxed);
+    owner->parked.wake();
+    stop_m(m);
+}
+
+}  // namespace vole::detail

@@ -1,0 +1,35 @@
+// lock_os_thread: a goroutine and its thread for each other only (SCHED-52..55).
+//
+// M::locked_g and G::locked_m are set together, by the goroutine itself while it runs. The scheduler
+// looks at them in pick_direct, schedule() and when a goroutine ends.
+// Stack: goroutine.
+#include <vole/panic.hpp>
+#include <vole/runtime.hpp>
+
+#include "runtime/internal/fatal.hpp"
+#include "runtime/src/sched/sched.hpp"
+
+namespace vole {
+
+void lock_os_thread() {
+    detail::M* m = detail::current_m();
+    if (m == nullptr || m->curg == nullptr) return;
+    detail::G* g = m->curg;
+    if (g->lock_count == ~std::uint32_t{0}) {
+        throw runtime_error("LockOSThread nesting overflow");
+    }
+    ++g->lock_count;
+    g->locked_m = m;
+    m->locked_g = g;
+}
+
+void unlock_os_thread() {
+    detail::M* m = detail::current_m();
+    if (m == nullptr || m->curg == nullptr) return;
+    detail::G* g = m->curg;
+    if (g->lock_count == 0 || --g->lock_count != 0) return;
+    g->locked_m = nullptr;
+    m->locked_g = nullptr;
+}
+
+}  // namespace vole

@@ -1,0 +1,165 @@
+// Starting the runtime, and run(): a main goroutine that a thread waits for.
+//
+// The runtime starts once, at the first run() or go(), from whatever thread; nothing runs before,
+// and nothing of it has a static destructor. A failed start leaves nothing behind and may be tried
+// again. It never stops: goroutines that are left when the process exits are not unwound.
+//
+// Stack: ordinary threads for run_main and the start; goroutine for main_entry.
+#include <pthread.h>
+
+#include <new>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+
+#include <vole/panic.hpp>
+#include <vole/runtime.hpp>
+
+#include "runtime/internal/fatal.hpp"
+#include "runtime/src/os/settings.hpp"
+#include "runtime/src/sched/sched.hpp"
+#include "runtime/src/stack/arena.hpp"
+
+namespace vole::detail {
+
+namespace {
+
+enum : std::uint32_t { not_started, starting, started };
+constinit atomic<std::uint32_t> state{not_started};
+
+// In the child of a fork only the forking thread lives: the runtime is not to be used there.
+// The next entry of that thread's goroutine, and every path of ordinary threads, finds out.
+void poison_child() {
+    sched.poisoned.store(true, memory_order_relaxed);
+    if (const M* m = current_m(); m != nullptr && m->p != nullptr) {
+        m->p->preempt.store(true, memory_order_relaxed);
+    }
+}
+
+void start(int max_procs) {
+    lock_ranks_checked = debug_settings().lockrank;
+    const std::uint32_t procs = initial_procs(max_procs);
+    if (!resize_procs(procs)) throw std::bad_alloc();
+    if (!arena.ensure(1)) throw std::bad_alloc();
+    static constinit bool sysmon_runs = false;
+    if (!sysmon_runs) {
+        {
+            lock_guard held(sched.mu);
+            while (idle_p_get() != nullptr) {
+            }
+            for (std::uint32_t i = procs; i-- > 0;) {
+                idle_p_put(sched.all_ps[i].load(memory_order_relaxed));
+            }
+        }
+        start_sysmon_thread();
+        sysmon_runs = true;
+        pthread_atfork(nullptr, nullptr, poison_child);
+        install_fault_handler();
+    }
+    // The first thread: without any there would be nobody to do what later fails to get one.
+    P* p = nullptr;
+    {
+        lock_guard held(sched.mu);
+        p = idle_p_get();
+    }
+    if (!start_m(p, false)) {
+        throw std::system_error(EAGAIN, std::generic_category(),
+                                "vole: cannot create the first thread of the runtime (is the "
+                                "limit of processes, ulimit -u, reached?)");
+    }
+}
+
+[[gnu::noinline]] void ensure_slow(int max_procs) {
+    for (;;) {
+        std::uint32_t seen = not_started;
+        // acq_rel: the starter sees what an earlier failed start left; others see the whole start.
+        if (state.compare_exchange_strong(seen, starting, memory_order_acq_rel,
+                                          memory_order_acquire)) {
+            try {
+                start(max_procs);
+            } catch (...) {
+                state.store(not_started, memory_order_release);
+                futex_wake(&state, 1 << 30);
+                throw;
+            }
+            state.store(started, memory_order_release);
+            futex_wake(&state, 1 << 30);
+            return;
+        }
+        if (seen == started) return;
+        futex_wait(&state, starting);
+    }
+}
+
+struct main_call {
+    void (*fn)(void*);
+    void* arg;
+    bool detect;
+    note done;
+};
+
+void main_entry(void* closure) {
+    main_call* call = *static_cast<main_call**>(closure);
+    G* g = current_g();
+    g->is_main = true;
+    call->fn(call->arg);
+    g->is_main = false;
+    {
+        // Before the waiter can be seen as waiting for a main that is gone.
+        lock_guard held(sched.mu);
+        --sched.runs_waiting;
+        if (!call->detect) --sched.runs_undetected;
+    }
+    call->done.wake();  // from here on *call may be gone
+}
+
+}  // namespace
+
+void ensure_runtime(int max_procs) {
+    // acquire: pairs with the release after the start.
+    if (state.load(memory_order_acquire) == started) [[likely]] return;
+    ensure_slow(max_procs);
+}
+
+void run_main(const options& opts, void (*fn)(void*), void* arg) {
+    if (current_m() != nullptr) {
+        throw runtime_error("vole::run called from a goroutine; use vole::go there");
+    }
+    if (opts.max_procs > max_procs_limit) {
+        throw std::invalid_argument("vole::run: options.max_procs is " +
+                                    std::to_string(opts.max_procs) +
+                                    ", more than the limit of 4096 Ps");
+    }
+    const bool first = state.load(memory_order_acquire) != started;
+    ensure_runtime(opts.max_procs);
+    if (!first && opts.max_procs > 0) gomaxprocs(opts.max_procs);
+
+    main_call call{fn, arg, opts.deadlock_detection, {}};
+    const go_options main_options{};
+    spawn_ticket t = spawn_begin(main_options, sizeof(main_call*), alignof(main_call*));
+    ::new (t.storage) main_call*(&call);
+    {
+        lock_guard held(sched.mu);
+        ++sched.runs_waiting;
+        if (!call.detect) ++sched.runs_undetected;
+    }
+    spawn_commit(t, main_entry, nullptr);
+    call.done.sleep();
+}
+
+}  // namespace vole::detail
+
+namespace vole {
+
+stack_policy stack_policy::reserved(std::size_t max) {
+    constexpr std::size_t least = 32 * 1024;
+    constexpr std::size_t most = std::size_t{1} << 30;
+    if (max < least || max > most) {
+        throw std::invalid_argument("vole::stack_policy::reserved: max is " + std::to_string(max) +
+                                    " bytes; it must be between 32 KiB and 1 GiB");
+    }
+    constexpr std::size_t page = 4096;
+    return stack_policy((max + page - 1) / page * page);
+}
+
+}  // namespace vole

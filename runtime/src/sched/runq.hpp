@@ -1,0 +1,127 @@
+// A P's run queue: a ring of 256 with one producer (the P's owner) and many consumers, and one
+// slot, runnext, for the goroutine that shall run next in the current time slice.
+//
+// Rules (numbers of the scheduler specification):
+//  - a goroutine that was just started or readied takes runnext and kicks the old one to the
+//    ring's tail (SCHED-13, 14); one taken from runnext inherits the time slice (SCHED-15);
+//  - a full ring gives half of itself and the new one to the global queue, in order (SCHED-16);
+//  - thieves take half of the ring from its head (SCHED-23), runnext only when it has been left
+//    there for a while (SCHED-24).
+//
+// Memory order. Ring: the owner writes a slot, then stores tail (release); a consumer loads head
+// (acquire), tail (acquire), reads slots, then moves head by compare-and-swap (release), which
+// fails if anybody else consumed meanwhile, so a stale slot is never used. The owner reads head
+// with acquire before it overwrites a slot: pairs with that release, so the reads are done.
+// runnext: exchanged by everybody. The exchange that fills it is seq_cst: it is the "publish" half
+// of the wake-up argument in idle.cpp.
+//
+// Stack: any, on the thread that owns the P, except steal_* (any thread that holds another P).
+#pragma once
+
+#include <cstdint>
+
+#include "runtime/internal/g.hpp"
+
+namespace vole::detail {
+
+struct g_list {  // intrusive, through G::link
+    G* head = nullptr;
+    G* tail = nullptr;
+    std::uint32_t size = 0;
+
+    void push_back(G* g) noexcept {
+        g->link = nullptr;
+        (tail != nullptr ? tail->link : head) = g;
+        tail = g;
+        ++size;
+    }
+    G* pop_front() noexcept {
+        G* g = head;
+        if (g != nullptr) {
+            head = g->link;
+            if (head == nullptr) tail = nullptr;
+            --size;
+        }
+        return g;
+    }
+    void append(g_list& other) noexcept {
+        if (other.head == nullptr) return;
+        (tail != nullptr ? tail->link : head) = other.head;
+        tail = other.tail;
+        size += other.size;
+        other = {};
+    }
+};
+
+class run_queue {
+  public:
+    static constexpr std::uint32_t capacity = 256;
+
+    /// Makes g the next to run; gives back the goroutine it displaces.
+    G* exchange_next(G* g) noexcept { return next_.exchange(g, memory_order_seq_cst); }
+
+    /// Owner only. False: the ring is full.
+    bool push(G* g) noexcept {
+        const std::uint32_t h = head_.load(memory_order_acquire);
+        const std::uint32_t t = tail_.load(memory_order_relaxed);
+        if (t - h >= capacity) return false;
+        ring_[t % capacity].store(g, memory_order_relaxed);
+        tail_.store(t + 1, memory_order_release);
+        return true;
+    }
+
+    /// Owner only. Takes half of a full ring, in order; false if a thief was faster.
+    bool take_half(g_list& out) noexcept;
+
+    /// Owner only.
+    G* pop_next() noexcept {
+        if (next_.load(memory_order_relaxed) == nullptr) return nullptr;
+        // acquire: pairs with exchange_next, for a runnext filled by a previous owner of the P.
+        return next_.exchange(nullptr, memory_order_acquire);
+    }
+    G* pop() noexcept {
+        std::uint32_t h = head_.load(memory_order_acquire);
+        for (;;) {
+            if (tail_.load(memory_order_relaxed) == h) return nullptr;
+            G* g = ring_[h % capacity].load(memory_order_relaxed);
+            if (head_.compare_exchange_weak(h, h + 1, memory_order_release,
+                                            memory_order_acquire)) {
+                return g;
+            }
+        }
+    }
+
+    /// Whether there is anything; a snapshot without an order between its parts, good as a hint.
+    bool empty_hint() const noexcept {
+        return head_.load(memory_order_relaxed) == tail_.load(memory_order_relaxed) &&
+               next_.load(memory_order_relaxed) == nullptr;
+    }
+    bool ring_empty() const noexcept {
+        return head_.load(memory_order_relaxed) == tail_.load(memory_order_relaxed);
+    }
+    /// Whether there is nothing, at one moment: see runq.cpp. For the re-check before sleeping.
+    bool empty() const noexcept;
+
+    std::uint32_t ring_size() const noexcept {
+        return tail_.load(memory_order_relaxed) - head_.load(memory_order_relaxed);
+    }
+
+    /// Moves half of this ring to `to`'s and returns the last of them, to be run at once.
+    G* steal_into(run_queue& to, std::uint32_t* count) noexcept;
+    /// Takes runnext if it is still `seen`.
+    G* peek_next() const noexcept { return next_.load(memory_order_relaxed); }
+    bool steal_next(G* seen) noexcept {
+        return next_.compare_exchange_strong(seen, nullptr, memory_order_acquire,
+                                             memory_order_relaxed);
+    }
+
+  private:
+    std::uint32_t grab(run_queue& to, std::uint32_t to_tail) noexcept;
+
+    alignas(64) atomic<std::uint32_t> head_{0};
+    alignas(64) atomic<std::uint32_t> tail_{0};
+    atomic<G*> next_{nullptr};
+    atomic<G*> ring_[capacity] = {};
+};
+
+}  // namespace vole::detail

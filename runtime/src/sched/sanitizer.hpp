@@ -1,0 +1,86 @@
+// What ASan and TSan must be told about stack switches. Empty in other builds.
+//
+// ASan: the bounds of the stack that is entered and the fake stack of the one that is left (none
+// when it is left for good). TSan: one fiber per goroutine, made when it gets a stack; the switch
+// is announced as ordered (flag 0), because the fields of an M pass from fiber to fiber of one
+// thread. That hides races between two goroutines that only ever run one after the other on one
+// thread; with two Ps they run on two.
+//
+// Everything between tell_leave and the switch must not be instrumented: the callers are marked
+// VOLE_NO_TSAN.
+#pragma once
+
+#include "runtime/src/sched/sched.hpp"
+
+#if defined(VOLE_TSAN)
+#define VOLE_NO_TSAN __attribute__((no_sanitize("thread")))
+#else
+#define VOLE_NO_TSAN
+#endif
+
+#if defined(VOLE_ASAN)
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#elif defined(VOLE_TSAN)
+#include <sanitizer/tsan_interface.h>
+#endif
+
+namespace vole::detail {
+
+#if defined(VOLE_ASAN)
+
+inline void tell_leave(M* m, G* from, bool for_good, G* to) noexcept {
+    void** save = for_good ? nullptr : from != nullptr ? &from->sanitizer : &m->sanitizer;
+    if (to != nullptr) {
+        __sanitizer_start_switch_fiber(save, to->stack_lo,
+                                       static_cast<std::size_t>(to->stack_hi - to->stack_lo));
+    } else {
+        __sanitizer_start_switch_fiber(save, m->stack_bottom, m->stack_bytes);
+    }
+}
+inline void tell_arrived(M* m, G* now) noexcept {
+    __sanitizer_finish_switch_fiber(now != nullptr ? now->sanitizer : m->sanitizer, nullptr,
+                                    nullptr);
+}
+inline void tell_new_stack(G* g) noexcept {
+    g->sanitizer = nullptr;
+    __asan_unpoison_memory_region(g->stack_lo, static_cast<std::size_t>(g->stack_hi - g->stack_lo));
+}
+inline void tell_dead_stack(G*) noexcept {}
+inline void tell_thread(M* m) noexcept {
+    pthread_attr_t attr;
+    void* lo = nullptr;
+    std::size_t bytes = 0;
+    if (pthread_getattr_np(pthread_self(), &attr) == 0) {
+        pthread_attr_getstack(&attr, &lo, &bytes);
+        pthread_attr_destroy(&attr);
+    }
+    m->stack_bottom = lo;
+    m->stack_bytes = bytes;
+    m->sanitizer = nullptr;
+}
+
+#elif defined(VOLE_TSAN)
+
+VOLE_NO_TSAN inline void tell_leave(M* m, G*, bool, G* to) noexcept {
+    __tsan_switch_to_fiber(to != nullptr ? to->sanitizer : m->sanitizer, 0);
+}
+VOLE_NO_TSAN inline void tell_arrived(M*, G*) noexcept {}
+inline void tell_new_stack(G* g) noexcept { g->sanitizer = __tsan_create_fiber(0); }
+inline void tell_dead_stack(G* g) noexcept {
+    __tsan_destroy_fiber(g->sanitizer);
+    g->sanitizer = nullptr;
+}
+inline void tell_thread(M* m) noexcept { m->sanitizer = __tsan_get_current_fiber(); }
+
+#else
+
+inline void tell_leave(M*, G*, bool, G*) noexcept {}
+inline void tell_arrived(M*, G*) noexcept {}
+inline void tell_new_stack(G*) noexcept {}
+inline void tell_dead_stack(G*) noexcept {}
+inline void tell_thread(M*) noexcept {}
+
+#endif
+
+}  // namespace vole::detail

@@ -1,0 +1,242 @@
+// The scheduler's state: P, M and what is shared, and the functions its files call in each other.
+//
+//   G  a goroutine                        M  a thread of ours
+//   P  the right to run goroutines: a run queue and caches; an M needs one to run Go-like code
+//
+// Reading order: runq.hpp (what is queued), switch.cpp (how one goroutine gives way to another),
+// schedule.cpp (how the next one is found), idle.cpp (how threads sleep and are woken, and why no
+// wake-up is lost), then thread, syscall, sysmon, stw, spawn, run.
+//
+// Lock: sched.lock guards what is marked with it; it is a leaf below channel and semaphore locks,
+// above arena and gslab (HACKING.md has the list).
+// Stack: declarations say "g0" when a function may run only there; "any" otherwise.
+#pragma once
+
+#include <pthread.h>
+
+#include <cstdint>
+
+#include <vole/runtime.hpp>
+
+#include "runtime/internal/futex.hpp"
+#include "runtime/internal/g.hpp"
+#include "runtime/internal/lock.hpp"
+#include "runtime/internal/park.hpp"
+#include "runtime/src/os/cpus.hpp"
+#include "runtime/src/sched/runq.hpp"
+
+namespace vole::detail {
+
+enum class p_status : std::uint32_t {
+    idle,     // in sched.idle_ps
+    running,  // an M owns it
+    syscall,  // its M is in a system call and may lose it (compare-and-swap decides)
+    stopped,  // the world is
+    dead,     // above gomaxprocs
+};
+
+struct p_stats {  // written by the P's owner only, read by anybody: relaxed, no read-modify-write
+    atomic<std::uint64_t> switches{0}, direct{0}, steals{0}, stolen{0}, global_pops{0};
+    atomic<std::uint64_t> created{0}, ended{0}, preempt_yields{0};
+};
+inline void bump(atomic<std::uint64_t>& n, std::uint64_t by = 1) noexcept {
+    n.store(n.load(memory_order_relaxed) + by, memory_order_relaxed);
+}
+
+struct alignas(64) P {
+    static constexpr std::uint32_t stack_cache = 32;
+    static constexpr std::uint32_t g_cache = 64;
+
+    atomic<bool> preempt{false};          // sysmon or stop-the-world: yield at the next entry
+    atomic<std::uint32_t> sched_tick{0};  // incremented at each new time slice
+    atomic<std::uint32_t> syscall_tick{0};
+    atomic<p_status> status{p_status::dead};
+    M* m = nullptr;
+    P* link = nullptr;  // idle list
+    std::uint32_t id = 0;
+    std::uint32_t random = 1;
+    std::uint64_t next_id = 0;  // goroutine ids are taken in batches
+    std::uint64_t last_id = 0;
+    std::uint32_t stacks = 0;
+    char* stack[stack_cache];
+    g_list free_gs;
+    p_stats stats;
+    run_queue runq;
+
+    // sysmon's own notes about this P
+    std::uint32_t seen_tick = 0;
+    std::uint32_t seen_syscall_tick = 0;
+    std::int64_t seen_when = 0;
+    std::int64_t seen_syscall_when = 0;
+};
+
+struct M {
+    // switch path
+    G* curg = nullptr;  // null on g0
+    P* p = nullptr;
+    void* g0_top = nullptr;    // where mcall and system-stack calls start
+    eh_state* eh = nullptr;    // this thread's C++ exception state
+    int* errno_ptr = nullptr;  // this thread's errno
+    park_commit commit = nullptr;
+    void* commit_arg = nullptr;
+    G* commit_g = nullptr;
+    G* pending = nullptr;  // chosen, but locked to another thread: for g0 to pass on
+    bool spinning = false;
+    bool on_system_stack = false;
+    std::uint32_t blocking_depth = 0;
+
+    G* locked_g = nullptr;
+    P* next_p = nullptr;  // handed over by whoever wakes this M
+    P* old_p = nullptr;   // the one it had when it went into a system call
+    note parked;
+    M* link = nullptr;  // idle list
+    M* all = nullptr;   // sched.all_ms; Ms are not freed, dead ones are reused
+    bool exiting = false;  // its locked goroutine ended: the thread ends too
+    std::uint32_t id = 0;
+    arch::gobuf exit_context;  // the bottom frame of the thread, to leave by
+    void* signal_stack = nullptr;
+#if defined(VOLE_ASAN) || defined(VOLE_TSAN)
+    void* sanitizer = nullptr;  // g0's fake stack or fiber
+    const void* stack_bottom = nullptr;
+    std::size_t stack_bytes = 0;
+#endif
+};
+
+struct scheduler {
+    lock mu{lock_rank::sched};
+
+    // Read without the lock; written under it, or by atomic operations where idle.cpp says so.
+    atomic<std::uint32_t> spinning{0};  // Ms that look for work
+    atomic<std::uint32_t> idle_p_count{0};
+    atomic<std::uint32_t> global_size{0};
+    atomic<std::uint32_t> procs{0};
+    atomic<bool> stopping{false};  // the world
+    atomic<bool> poisoned{false};  // this process is a forked child
+    atomic<P*> all_ps[max_procs_limit] = {};
+
+    g_list global VOLE_GUARDED_BY(mu);
+    P* idle_ps VOLE_GUARDED_BY(mu) = nullptr;
+    M* idle_ms VOLE_GUARDED_BY(mu) = nullptr;
+    g_list free_gs VOLE_GUARDED_BY(mu);
+    atomic<M*> all_ms{nullptr};
+    M* dead_ms VOLE_GUARDED_BY(mu) = nullptr;
+    M* wanted_ms VOLE_GUARDED_BY(mu) = nullptr;  // threads for sysmon to create
+    std::uint32_t m_count VOLE_GUARDED_BY(mu) = 0;         // live Ms
+    std::uint32_t idle_m_count VOLE_GUARDED_BY(mu) = 0;    // of them, asleep in idle_ms
+    std::uint32_t locked_m_idle VOLE_GUARDED_BY(mu) = 0;   // of them, waiting for their own G
+    std::uint32_t m_limit = 10'000;
+
+    // stop the world
+    atomic<std::uint32_t> stop_wait{0};
+    atomic<std::uint32_t> stop_note{0};
+
+    // run()
+    std::uint32_t runs_waiting VOLE_GUARDED_BY(mu) = 0;
+    std::uint32_t mains_gone VOLE_GUARDED_BY(mu) = 0;      // mains that called goexit
+    std::uint32_t runs_undetected VOLE_GUARDED_BY(mu) = 0; // with deadlock_detection = false
+    atomic<std::uint32_t> external_wakers{0};
+    atomic<std::uint32_t> threads_parked{0};               // ordinary threads in our operations
+    atomic<bool> deadlock_suspected{false};
+
+    atomic<std::uint64_t> created{0};    // by threads without a P
+    atomic<std::uint64_t> next_id{1};
+    atomic<std::uint64_t> g_count{0};    // Gs that have memory
+    atomic<std::uint64_t> threads_created{0};
+    atomic<std::uint64_t> preempt_requests{0};
+    atomic<std::uint64_t> retakes{0};
+    atomic<std::uint64_t> handoffs{0};
+    atomic<std::uint64_t> maxprocs_updates{0};
+    atomic<std::uint64_t> futex_sleeps{0};
+    atomic<std::uint64_t> futex_wakes{0};
+
+    note sysmon_note;
+    atomic<bool> sysmon_waiting{false};  // in deep sleep: everything idle
+};
+
+extern scheduler sched;
+
+inline M* current_m() noexcept { return static_cast<M*>(arch::this_port::current_m()); }
+
+// ---- switch.cpp -----------------------------------------------------------------------------
+/// goroutine: gives way to the next one; `commit` runs once g is off its stack.
+void switch_out(M* m, G* g, park_commit commit, void* arg) noexcept;
+/// The first code on a thread's g0; schedules until the thread is to end.
+[[noreturn]] void g0_start(void* m) noexcept;
+/// Any: runs what the goroutine that was left asked to run.
+void finish_switch() noexcept;
+
+// ---- schedule.cpp ---------------------------------------------------------------------------
+/// g0: the next goroutine for this thread; sleeps until there is one. Null: the thread shall end.
+G* schedule(M* m, bool* inherit) noexcept;
+/// Any thread that owns p: queues g first in line, or at the tail.
+void run_queue_put(P* p, G* g, bool next) noexcept;
+void global_put(G* g) noexcept VOLE_REQUIRES(sched.mu);
+void global_put_list(g_list& list) noexcept VOLE_REQUIRES(sched.mu);
+G* global_get(P* p, std::uint32_t most) noexcept VOLE_REQUIRES(sched.mu);
+std::uint32_t next_random(P* p) noexcept;
+
+// ---- idle.cpp -------------------------------------------------------------------------------
+/// Any: makes sure an idle P looks for work that was just published.
+void wake_slow() noexcept;
+inline void wake() noexcept {
+    // seq_cst, both: the other half of the argument in idle.cpp.
+    if (sched.idle_p_count.load(memory_order_seq_cst) != 0 &&
+        sched.spinning.load(memory_order_seq_cst) == 0) [[unlikely]] {
+        wake_slow();
+    }
+}
+/// Any: gives p to a thread. False (p is idle again): none sleeps and none can be created.
+bool start_m(P* p, bool spinning) noexcept VOLE_EXCLUDES(sched.mu);
+/// g0: sleeps until somebody hands over a P.
+void stop_m(M* m) noexcept VOLE_EXCLUDES(sched.mu);
+/// Any: gives away a P that its M is not going to run.
+void hand_off(P* p) noexcept VOLE_EXCLUDES(sched.mu);
+void acquire_p(M* m, P* p) noexcept;
+P* release_p(M* m) noexcept;
+void idle_p_put(P* p) noexcept VOLE_REQUIRES(sched.mu);
+P* idle_p_get() noexcept VOLE_REQUIRES(sched.mu);
+/// g0: the thread belongs to a goroutine that is not running: sleeps until it may.
+void stop_locked_m(M* m) noexcept;
+/// g0: g must run on another thread: gives that one our P.
+void start_locked_m(M* m, G* g) noexcept;
+
+// ---- thread.cpp -----------------------------------------------------------------------------
+/// Any: a new M that begins with p. False: the system gives no thread.
+bool new_m(P* p, bool spinning) noexcept;
+/// sysmon: creates the threads that locked threads asked for.
+void create_requested_threads() noexcept;
+/// Throws std::system_error.
+void start_sysmon_thread();
+
+// ---- syscall.cpp ----------------------------------------------------------------------------
+/// goroutine: about to make a system call that is usually short; sysmon takes the P if it is not.
+void enter_syscall() noexcept;
+void leave_syscall() noexcept;
+
+// ---- sysmon.cpp, stw.cpp, maxprocs.cpp ------------------------------------------------------
+void sysmon_main() noexcept;
+void wake_sysmon() noexcept;
+/// The calling thread must hold no P. One at a time: serialised by a lock of its own.
+void stop_the_world() noexcept;
+void start_the_world(std::uint32_t procs) noexcept;
+/// Called with the world stopped, or before it started. False: no memory for a P.
+bool resize_procs(std::uint32_t procs) noexcept;
+std::uint32_t initial_procs(int asked) noexcept;
+void update_maxprocs() noexcept;
+
+// ---- spawn.cpp, run.cpp, deadlock.cpp -------------------------------------------------------
+/// Starts the runtime once; throws std::system_error or std::bad_alloc, and may be tried again.
+void ensure_runtime(int max_procs = 0);
+void attach_stack(P* p, G* g) noexcept;
+/// Any, on the thread that owns p: takes a dead goroutine apart.
+void recycle(P* p, G* g) noexcept;
+void drain_caches(P* p) noexcept VOLE_REQUIRES(sched.mu);
+void check_deadlock() noexcept VOLE_EXCLUDES(sched.mu);
+/// Calls f(g) for every G there is, live or not. No lock: Gs are never freed.
+void for_each_g(void (*f)(G*, void*), void* arg) noexcept;
+std::uint64_t count_goroutines() noexcept;
+void install_fault_handler() noexcept;
+void* install_signal_stack() noexcept;
+void remove_signal_stack(void* stack) noexcept;
+
+}  // namespace vole::detail

@@ -1,0 +1,282 @@
+// How the next goroutine is found: on g0, by a thread that holds a P.
+//
+// Order (SCHED-17, 19): every 61st time slice the global queue first; runnext; own ring; a batch of
+// the global queue; another P's ring; and before giving up, everything again (idle.cpp has the
+// argument why that is needed and enough).
+//
+// Locks: sched.mu. Stack: g0, except run_queue_put and global_* (any).
+#include "runtime/internal/fatal.hpp"
+#include "runtime/src/sched/sched.hpp"
+
+namespace vole::detail {
+
+std::uint32_t next_random(P* p) noexcept {
+    std::uint32_t x = p->random;  // xorshift: order of stealing needs no better
+    x ^= x << 13;
+    x ^= x >> 17;
+    x ^= x << 5;
+    p->random = x;
+    return x;
+}
+
+// ---- queues -----------------------------------------------------------------------------------
+
+void global_put(G* g) noexcept {
+    sched.global.push_back(g);
+    // seq_cst: published before wake() looks for sleepers (idle.cpp).
+    sched.global_size.store(sched.global.size, memory_order_seq_cst);
+}
+
+void global_put_list(g_list& list) noexcept {
+    sched.global.append(list);
+    sched.global_size.store(sched.global.size, memory_order_seq_cst);
+}
+
+// Takes up to `most` (0: a fair share, SCHED-18); returns one, queues the others on p.
+G* global_get(P* p, std::uint32_t most) noexcept {
+    const std::uint32_t size = sched.global.size;
+    if (size == 0) return nullptr;
+    std::uint32_t n = size / sched.procs.load(memory_order_relaxed) + 1;
+    if (n > size) n = size;
+    if (most != 0 && n > most) n = most;
+    if (n > run_queue::capacity / 2) n = run_queue::capacity / 2;
+    G* first = sched.global.pop_front();
+    bump(p->stats.global_pops, n);
+    for (std::uint32_t i = 1; i < n; ++i) {
+        G* g = sched.global.pop_front();
+        if (!p->runq.push(g)) {
+            sched.global.push_back(g);
+            break;
+        }
+    }
+    sched.global_size.store(sched.global.size, memory_order_relaxed);
+    return first;
+}
+
+namespace {
+// The ring is full: half of it and g go to the global queue, in order (SCHED-16).
+[[gnu::noinline]] void overflow(P* p, G* g) noexcept {
+    for (;;) {
+        g_list half;
+        if (p->runq.take_half(half)) {
+            half.push_back(g);
+            lock_guard held(sched.mu);
+            global_put_list(half);
+            return;
+        }
+        if (p->runq.push(g)) return;  // a thief made room
+    }
+}
+}  // namespace
+
+void run_queue_put(P* p, G* g, bool next) noexcept {
+    if (next) {
+        g = p->runq.exchange_next(g);
+        if (g == nullptr) return;
+    }
+    if (!p->runq.push(g)) [[unlikely]] overflow(p, g);
+}
+
+// ---- stealing ---------------------------------------------------------------------------------
+
+namespace {
+
+std::uint32_t gcd(std::uint32_t a, std::uint32_t b) noexcept {
+    while (b != 0) {
+        const std::uint32_t r = a % b;
+        a = b;
+        b = r;
+    }
+    return a;
+}
+
+// runnext of a running P is its owner's next step in a hand-over that takes tens of nanoseconds:
+// taking it away at once would tear apart every pair of goroutines that talk to each other. Only
+// one that has been lying there for 3 us is fair game (SCHED-24).
+bool steal_next(P* thief, P* victim, G** out) noexcept {
+    G* seen = victim->runq.peek_next();
+    if (seen == nullptr) return false;
+    if (victim->status.load(memory_order_relaxed) == p_status::running) {
+        const std::uint64_t before = victim->stats.switches.load(memory_order_relaxed);
+        const std::int64_t until = nanotime() + 3'000;
+        while (nanotime() < until) {
+            if (victim->runq.peek_next() != seen) return false;
+            spin_once();
+        }
+        // The same pointer may have left and come back: then the owner is using it.
+        if (victim->stats.switches.load(memory_order_relaxed) != before) return false;
+    }
+    if (!victim->runq.steal_next(seen)) return false;
+    bump(thief->stats.steals);
+    bump(thief->stats.stolen);
+    *out = seen;
+    return true;
+}
+
+G* steal(M* m) noexcept {
+    P* thief = m->p;
+    const std::uint32_t n = sched.procs.load(memory_order_relaxed);
+    for (int round = 0; round < 4; ++round) {
+        const bool last = round == 3;
+        // Every P once, from a random start by a random step that has no divisor in common (SCHED-22).
+        std::uint32_t at = next_random(thief) % n;
+        std::uint32_t step = 1 + next_random(thief) % n;
+        while (gcd(step, n) != 1) ++step;
+        for (std::uint32_t i = 0; i < n; ++i, at = (at + step) % n) {
+            if (sched.stopping.load(memory_order_relaxed)) return nullptr;
+            P* victim = sched.all_ps[at].load(memory_order_acquire);
+            if (victim == thief || victim == nullptr) continue;
+            if (victim->status.load(memory_order_relaxed) == p_status::idle) continue;
+            std::uint32_t taken = 0;
+            if (G* g = victim->runq.steal_into(thief->runq, &taken); g != nullptr) {
+                bump(thief->stats.steals);
+                bump(thief->stats.stolen, taken);
+                return g;
+            }
+            G* g = nullptr;
+            if (last && steal_next(thief, victim, &g)) return g;
+        }
+    }
+    return nullptr;
+}
+
+void start_spinning(M* m) noexcept {
+    m->spinning = true;
+    sched.spinning.fetch_add(1, memory_order_seq_cst);
+}
+
+// The last spinner that finds work wakes another: so that there is always one while there may be
+// work (SCHED-26).
+void found_work(M* m) noexcept {
+    m->spinning = false;
+    sched.spinning.fetch_sub(1, memory_order_seq_cst);
+    wake();
+}
+
+// Work appeared between the last look and giving the P up: takes a P again. See idle.cpp.
+bool recheck(M* m) noexcept {
+    {
+        lock_guard held(sched.mu);
+        if (sched.global.size != 0) {
+            if (P* p = idle_p_get(); p != nullptr) {
+                acquire_p(m, p);
+                return true;
+            }
+            return false;
+        }
+    }
+    const std::uint32_t n = sched.procs.load(memory_order_relaxed);
+    for (std::uint32_t i = 0; i < n; ++i) {
+        P* other = sched.all_ps[i].load(memory_order_acquire);
+        if (other == nullptr || other->runq.empty()) continue;
+        lock_guard held(sched.mu);
+        if (P* p = idle_p_get(); p != nullptr) {
+            acquire_p(m, p);
+            return true;
+        }
+        return false;
+    }
+    return false;
+}
+
+// m has a P. Null: the world is stopping, or m gave its P up and slept: ask again.
+G* find_runnable(M* m, bool* inherit) noexcept {
+    P* p = m->p;
+    *inherit = false;
+    if (p->sched_tick.load(memory_order_relaxed) % 61 == 0 &&
+        sched.global_size.load(memory_order_relaxed) != 0) {
+        lock_guard held(sched.mu);
+        if (G* g = global_get(p, 1); g != nullptr) return g;
+    }
+    if (G* g = p->runq.pop_next(); g != nullptr) {
+        *inherit = true;
+        return g;
+    }
+    if (G* g = p->runq.pop(); g != nullptr) return g;
+    if (sched.global_size.load(memory_order_relaxed) != 0) {
+        lock_guard held(sched.mu);
+        if (G* g = global_get(p, 0); g != nullptr) return g;
+    }
+    const std::uint32_t procs = sched.procs.load(memory_order_relaxed);
+    const std::uint32_t idle = sched.idle_p_count.load(memory_order_relaxed);
+    // At most half as many spinners as busy Ps (SCHED-25).
+    if (procs > 1 &&
+        (m->spinning || 2 * sched.spinning.load(memory_order_relaxed) < procs - idle)) {
+        if (!m->spinning) start_spinning(m);
+        if (G* g = steal(m); g != nullptr) return g;
+    }
+    {
+        lock_guard held(sched.mu);
+        if (sched.stopping.load(memory_order_relaxed)) return nullptr;
+        if (G* g = global_get(p, 0); g != nullptr) return g;
+        idle_p_put(release_p(m));
+    }
+    if (m->spinning) {
+        m->spinning = false;
+        sched.spinning.fetch_sub(1, memory_order_seq_cst);
+    }
+    // Also by an M that did not spin: nobody else may be looking when it was the only busy one.
+    if (recheck(m)) {
+        start_spinning(m);
+        return nullptr;
+    }
+    stop_m(m);
+    return nullptr;
+}
+
+void stop_for_the_world(M* m) noexcept {
+    if (m->spinning) {
+        m->spinning = false;
+        sched.spinning.fetch_sub(1, memory_order_seq_cst);
+    }
+    {
+        lock_guard held(sched.mu);
+        release_p(m)->status.store(p_status::stopped, memory_order_release);
+    }
+    // acq_rel: what this P did is seen by the one who stops the world.
+    if (sched.stop_wait.fetch_sub(1, memory_order_acq_rel) == 1) {
+        sched.stop_note.store(1, memory_order_release);
+        futex_wake(&sched.stop_note, 1);
+    }
+    stop_m(m);
+}
+
+}  // namespace
+
+G* schedule(M* m, bool* inherit) noexcept {
+    for (;;) {
+        if (m->exiting) {
+            if (m->p != nullptr) hand_off(release_p(m));
+            return nullptr;
+        }
+        if (m->locked_g != nullptr) {
+            if (G* other = m->pending; other != nullptr) {
+                m->pending = nullptr;
+                run_queue_put(m->p, other, false);
+            }
+            stop_locked_m(m);
+            *inherit = false;
+            return m->locked_g;
+        }
+        if (m->p == nullptr) stop_m(m);
+        G* g = m->pending;
+        if (g != nullptr) {
+            m->pending = nullptr;
+        } else if (sched.stopping.load(memory_order_acquire)) {
+            stop_for_the_world(m);
+            continue;
+        } else {
+            g = find_runnable(m, inherit);
+            if (g == nullptr) continue;
+            if (m->spinning) found_work(m);
+        }
+        if (g->locked_m != nullptr && g->locked_m != m) {
+            start_locked_m(m, g);
+            continue;
+        }
+        if (g->sched.sp == nullptr) attach_stack(m->p, g);
+        return g;
+    }
+}
+
+}  // namespace vole::detail

@@ -1,0 +1,338 @@
+// Goroutines: making them, their first and last steps, and recycling.
+//
+// A G is prepared (memory, closure) without being visible to anybody, then queued. It gets a stack
+// at its first run (attach_stack) and loses it when it has ended and its successor runs (recycle).
+//
+// Locks: sched.mu for the shared list of free Gs; arena inside. Stack: as noted.
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+#include <vole/panic.hpp>
+#include <vole/runtime.hpp>
+
+#include "runtime/internal/fatal.hpp"
+#include "runtime/src/os/permanent.hpp"
+#include "runtime/src/panic/goexit.hpp"
+#include "runtime/src/sched/sanitizer.hpp"
+#include "runtime/src/sched/sched.hpp"
+#include "runtime/src/sched/status.hpp"
+#include "runtime/src/stack/arena.hpp"
+
+namespace vole::detail {
+
+namespace {
+
+// Gs lie in slabs, so that all of them can be listed without each being in a list.
+struct g_slab {
+    static constexpr std::uint32_t count = 64;
+    g_slab* next;
+    G gs[count];
+};
+constinit atomic<g_slab*> slabs{nullptr};
+
+// What all P caches may hold beside the stacks that goroutines use.
+std::uint64_t cached_stacks() noexcept {
+    return std::uint64_t{sched.procs.load(memory_order_relaxed) + 1} * P::stack_cache;
+}
+
+// A batch of new Gs, with the promise of a stack for each.
+bool add_slab(g_list& out) noexcept {
+    const std::uint64_t total = sched.g_count.fetch_add(g_slab::count, memory_order_relaxed) +
+                                g_slab::count;
+    void* memory = arena.ensure(total + cached_stacks())
+                       ? permanent_alloc(sizeof(g_slab), alignof(g_slab))
+                       : nullptr;
+    if (memory == nullptr) {
+        sched.g_count.fetch_sub(g_slab::count, memory_order_relaxed);
+        return false;
+    }
+    auto* slab = ::new (memory) g_slab;
+    for (G& g : slab->gs) out.push_back(&g);
+    slab->next = slabs.load(memory_order_relaxed);
+    // release: whoever walks the slabs sees initialised Gs.
+    while (!slabs.compare_exchange_weak(slab->next, slab, memory_order_release,
+                                        memory_order_relaxed)) {
+    }
+    return true;
+}
+
+// p may be null: an ordinary thread, or a goroutine inside blocking().
+G* take_g(P* p) noexcept {
+    if (p != nullptr) {
+        if (G* g = p->free_gs.pop_front(); g != nullptr) [[likely]] return g;
+    }
+    {
+        lock_guard held(sched.mu);
+        G* g = sched.free_gs.pop_front();
+        if (g != nullptr && p != nullptr) {
+            while (p->free_gs.size < P::g_cache / 2) {
+                G* more = sched.free_gs.pop_front();
+                if (more == nullptr) break;
+                p->free_gs.push_back(more);
+            }
+        }
+        if (g != nullptr) return g;
+    }
+    g_list fresh;
+    if (!add_slab(fresh)) return nullptr;
+    G* g = fresh.pop_front();
+    if (p != nullptr) {
+        p->free_gs.append(fresh);
+    } else {
+        lock_guard held(sched.mu);
+        sched.free_gs.append(fresh);
+    }
+    return g;
+}
+
+void give_g(P* p, G* g) noexcept {
+    if (p == nullptr) {
+        lock_guard held(sched.mu);
+        sched.free_gs.push_back(g);
+        return;
+    }
+    // Last in, first out: its cache lines are warm.
+    g->link = p->free_gs.head;
+    p->free_gs.head = g;
+    if (p->free_gs.tail == nullptr) p->free_gs.tail = g;
+    if (++p->free_gs.size < P::g_cache) return;
+    g_list rest;
+    while (p->free_gs.size > P::g_cache / 2) rest.push_back(p->free_gs.pop_front());
+    lock_guard held(sched.mu);
+    sched.free_gs.append(rest);
+}
+
+std::uint64_t take_id(P* p) noexcept {
+    if (p == nullptr) return sched.next_id.fetch_add(1, memory_order_relaxed);
+    if (p->next_id == p->last_id) {
+        p->next_id = sched.next_id.fetch_add(16, memory_order_relaxed);
+        p->last_id = p->next_id + 16;
+    }
+    return p->next_id++;
+}
+
+P* current_p() noexcept {
+    M* m = current_m();
+    return m != nullptr ? m->p : nullptr;
+}
+
+const char* copy_name(std::string_view name) {
+    if (name.empty()) return nullptr;
+    auto* copy = static_cast<char*>(std::malloc(name.size() + 1));
+    if (copy == nullptr) throw std::bad_alloc();
+    std::memcpy(copy, name.data(), name.size());
+    copy[name.size()] = '\0';
+    return copy;
+}
+
+void free_closure(G* g) noexcept {
+    if (g->closure != g->inline_closure) std::free(g->closure);
+    g->closure = nullptr;
+}
+
+void drop(G* g) noexcept {
+    free_closure(g);
+    std::free(const_cast<char*>(g->name));
+    g->name = nullptr;
+    if (g->stack_lo != nullptr) {
+        arena.unmap_custom(g->stack_lo, g->stack_size);
+        g->stack_lo = nullptr;
+    }
+    give_g(current_p(), g);
+}
+
+}  // namespace
+
+spawn_ticket spawn_begin(const go_options& opts, std::size_t size, std::size_t align) {
+    ensure_runtime();
+    check_preempt();
+    if (sched.poisoned.load(memory_order_relaxed)) [[unlikely]] {
+        fatal("runtime used in a forked child");
+    }
+    G* g = take_g(current_p());
+    if (g == nullptr) throw std::bad_alloc();
+    g->closure = g->inline_closure;
+    if (size > inline_closure_bytes || align > inline_closure_align) [[unlikely]] {
+        const std::size_t a = align < alignof(std::max_align_t) ? alignof(std::max_align_t) : align;
+        g->closure = std::aligned_alloc(a, (size + a - 1) / a * a);
+    }
+    const std::size_t stack = opts.stack.size();
+    g->stack_size = static_cast<std::uint32_t>(stack);
+    if (stack != slot_bytes) [[unlikely]] g->stack_lo = arena.map_custom(stack);
+    if (g->closure == nullptr || (stack != slot_bytes && g->stack_lo == nullptr)) [[unlikely]] {
+        drop(g);
+        throw std::bad_alloc();
+    }
+    if (!opts.name.empty()) [[unlikely]] {
+        try {
+            g->name = copy_name(opts.name);
+        } catch (...) {
+            drop(g);
+            throw;
+        }
+    }
+    return {g, g->closure};
+}
+
+void spawn_abort(spawn_ticket t) noexcept { drop(t.g); }
+
+void spawn_commit(spawn_ticket t, void (*entry)(void*), void (*destroy)(void*)) noexcept {
+    G* g = t.g;
+    g->entry = entry;
+    g->destroy = destroy;
+    const G* parent = current_g();
+    g->parent_id = parent != nullptr ? parent->id : 0;
+    P* p = current_p();
+    g->id = take_id(p);
+    set_status(g, g_status::idle, g_status::runnable);
+    if (p != nullptr) [[likely]] {
+        bump(p->stats.created);
+        run_queue_put(p, g, true);
+    } else {
+        sched.created.fetch_add(1, memory_order_relaxed);
+        lock_guard held(sched.mu);
+        global_put(g);
+    }
+    wake();
+}
+
+void throw_nil_func() { throw runtime_error("go of nil func value"); }
+
+// ---- stacks -----------------------------------------------------------------------------------
+
+void attach_stack(P* p, G* g) noexcept {
+    std::uintptr_t color = 0;
+    if (g->stack_lo == nullptr) {
+        if (p->stacks == 0) [[unlikely]] {
+            p->stacks = arena.take(p->stack, P::stack_cache / 2);
+            if (p->stacks == 0) fatal("out of memory (stack)", "stack promised to a goroutine");
+        }
+        g->stack_lo = p->stack[--p->stacks];
+        // The tops of all slots fall on the same cache sets: spread them a little.
+        color = (reinterpret_cast<std::uintptr_t>(g->stack_lo) / slot_bytes) % 4 * 192;
+    }
+    g->stack_hi = g->stack_lo + g->stack_size;
+    if (arena.guards() == guard_kind::canary && g->stack_size == slot_bytes) [[unlikely]] {
+        *reinterpret_cast<std::uint64_t*>(g->stack_lo + guard_bytes) = canary_word;
+    }
+    tell_new_stack(g);
+    g->sched = arch::this_port::make_context(g->stack_hi - goexit_reserve - color, g);
+}
+
+namespace {
+void check_canary(const G* g) noexcept {
+    if (*reinterpret_cast<const std::uint64_t*>(g->stack_lo + guard_bytes) == canary_word) return;
+    message text;
+    text << "vole: goroutine " << g->id << " has overrun its stack of " << g->stack_size
+         << " bytes (found out when it ended: no guard pages could be had)";
+    fatal("stack overflow", text.c_str());
+}
+
+void release_stack(P* p, G* g) noexcept {
+    tell_dead_stack(g);
+    if (g->stack_size != slot_bytes) [[unlikely]] {
+        arena.unmap_custom(g->stack_lo, g->stack_size);
+    } else {
+        if (arena.guards() == guard_kind::canary) [[unlikely]] check_canary(g);
+        if (p->stacks == P::stack_cache) [[unlikely]] {
+            p->stacks /= 2;
+            arena.give(p->stack + p->stacks, P::stack_cache / 2);
+        }
+        p->stack[p->stacks++] = g->stack_lo;
+    }
+    g->stack_lo = nullptr;
+    g->stack_hi = nullptr;
+    g->sched.sp = nullptr;
+}
+}  // namespace
+
+void recycle(P* p, G* g) noexcept {
+    release_stack(p, g);
+    if (g->name != nullptr) [[unlikely]] {
+        std::free(const_cast<char*>(g->name));
+        g->name = nullptr;
+    }
+    g->reason = wait_reason::none;
+    g->is_main = false;
+    g->param = nullptr;
+    g->eh_caught = nullptr;
+    g->eh_uncaught = 0;
+    g->saved_errno = 0;
+    set_status(g, g_status::dead, g_status::idle);
+    bump(p->stats.ended);
+    give_g(p, g);
+}
+
+void drain_caches(P* p) noexcept {
+    sched.free_gs.append(p->free_gs);
+    if (p->stacks != 0) arena.give(p->stack, p->stacks);
+    p->stacks = 0;
+}
+
+// ---- first and last steps of a goroutine ------------------------------------------------------
+
+namespace {
+
+// noinline: nothing of it may be moved before finish_switch.
+[[gnu::noinline]] void run_body(G* g) {
+    struct cleanup {
+        G* g;
+        ~cleanup() {
+            if (g->destroy != nullptr) g->destroy(g->closure);
+            free_closure(g);
+        }
+    } at_end{g};
+    try {
+        g->entry(g->closure);
+    } catch (...) {
+        if (is_goexit_in_flight(g)) throw;
+        report_uncaught(g);
+    }
+}
+
+void end_commit(G* g, void*) noexcept {
+    M* m = current_m();
+    if (g->lock_count != 0) [[unlikely]] {
+        // The thread goes with it (SCHED-54): schedule() hands the P on, g0_run ends the thread.
+        g->lock_count = 0;
+        g->locked_m = nullptr;
+        m->locked_g = nullptr;
+        m->exiting = true;
+    }
+    recycle(m->p, g);
+}
+
+}  // namespace
+
+void end_goroutine(G* g) noexcept {
+    if (g->is_main) [[unlikely]] {
+        lock_guard held(sched.mu);
+        ++sched.mains_gone;
+    }
+    M* m = current_m();
+    set_status(g, g_status::running, g_status::dead);
+    switch_out(m, g, end_commit, nullptr);
+    __builtin_unreachable();
+}
+
+void for_each_g(void (*f)(G*, void*), void* arg) noexcept {
+    for (g_slab* s = slabs.load(memory_order_acquire); s != nullptr; s = s->next) {
+        for (G& g : s->gs) f(&g, arg);
+    }
+}
+
+}  // namespace vole::detail
+
+extern "C" {
+VOLE_NO_TSAN void vole_goroutine_main(void* arg) {
+    using namespace vole::detail;
+    G* g = static_cast<G*>(arg);
+    tell_arrived(current_m(), g);
+    finish_switch();
+    run_body(g);
+}
+void vole_goroutine_exit() noexcept {
+    vole::detail::end_goroutine(vole::detail::current_g());
+}
+}

@@ -1,0 +1,308 @@
+// How one goroutine gives way to another.
+//
+// The common case is direct: a goroutine that parks, yields or ends picks its successor from its
+// own P's queue and switches to it, without a stop on g0. Only when there is none, or when the
+// scheduler has something else to do (1/61 turn of the global queue, a stopping world, a thread
+// that is tied to its goroutine or has lost its P), it goes to g0 by mcall.
+//
+// What the leaving goroutine wants done once its context is saved (release a lock, queue itself,
+// give its stack back) is its `commit`: it is left in the M and run by whoever arrives next, on
+// the new goroutine's stack or g0's, before anything else (finish_switch). Until then nobody else
+// can resume the goroutine: no other thread has seen it.
+//
+// This is the one place where the per-thread state of the C++ runtime changes hands: exception
+// globals, errno; the floating-point control words are part of the context itself.
+//
+// g0 frames are never resumed: every visit starts at g0_top, and g0_run is the only frame that
+// does not return, so TSan's shadow stack of g0 does not grow.
+#include <cerrno>
+
+#include "runtime/internal/fatal.hpp"
+#include "runtime/src/sched/sanitizer.hpp"
+#include "runtime/src/sched/sched.hpp"
+#include "runtime/src/sched/status.hpp"
+
+namespace vole::detail {
+
+constinit scheduler sched;
+
+}  // namespace vole::detail
+
+// Read and written by the port's current_m() only; see there for why not by its C++ name.
+extern "C" {
+__attribute__((tls_model("initial-exec"), visibility("hidden"), used)) constinit
+    thread_local void* vole_tls_m = nullptr;
+}
+
+namespace vole::detail {
+
+G* current_g() noexcept {
+    M* m = current_m();
+    return m != nullptr ? m->curg : nullptr;
+}
+
+namespace {
+
+inline void save_thread_state(M* m, G* g) noexcept {
+    g->eh_caught = m->eh->caught;
+    g->eh_uncaught = m->eh->uncaught;
+    g->saved_errno = *m->errno_ptr;
+}
+
+inline void begin_turn(M* m, G* g, bool inherit) noexcept {
+    P* p = m->p;
+    if (!inherit) {
+        p->sched_tick.store(p->sched_tick.load(memory_order_relaxed) + 1, memory_order_relaxed);
+        if (p->preempt.load(memory_order_relaxed)) [[unlikely]] {
+            p->preempt.store(false, memory_order_relaxed);
+        }
+    }
+    set_status(g, g_status::runnable, g_status::running);
+    bump(p->stats.switches);
+    m->curg = g;
+    g->m = m;
+    m->eh->caught = g->eh_caught;
+    m->eh->uncaught = g->eh_uncaught;
+    *m->errno_ptr = g->saved_errno;
+}
+
+// The successor for a direct switch, or null: let g0 decide.
+inline G* pick_direct(M* m, bool* inherit) noexcept {
+    P* p = m->p;
+    if (p == nullptr || m->locked_g != nullptr) [[unlikely]] return nullptr;
+    if (sched.stopping.load(memory_order_relaxed)) [[unlikely]] return nullptr;
+    if (p->sched_tick.load(memory_order_relaxed) % 61 == 0 &&
+        sched.global_size.load(memory_order_relaxed) != 0) [[unlikely]] {
+        return nullptr;
+    }
+    *inherit = true;
+    G* g = p->runq.pop_next();
+    if (g == nullptr) {
+        *inherit = false;
+        g = p->runq.pop();
+        if (g == nullptr) return nullptr;
+    }
+    if (g->locked_m != nullptr) [[unlikely]] {
+        m->pending = g;
+        return nullptr;
+    }
+    if (g->sched.sp == nullptr) attach_stack(p, g);
+    return g;
+}
+
+// Runs on g0, from its top, at every visit.
+VOLE_NO_TSAN [[noreturn]] void g0_run(void*) noexcept {
+    M* m = current_m();
+    tell_arrived(m, nullptr);
+    finish_switch();
+    bool inherit = false;
+    G* g = schedule(m, &inherit);
+    if (g == nullptr) arch::vole_gogo(&m->exit_context);
+    begin_turn(m, g, inherit);
+    tell_leave(m, nullptr, false, g);
+    arch::vole_gogo(&g->sched);
+}
+
+VOLE_NO_TSAN inline void direct_switch(M* m, G* g, G* next, bool inherit, bool ends) noexcept {
+    begin_turn(m, next, inherit);
+    bump(m->p->stats.direct);
+    tell_leave(m, g, ends, next);
+    arch::vole_switch(&g->sched, &next->sched);
+}
+
+VOLE_NO_TSAN inline void switch_to_g0(M* m, G* g, bool ends) noexcept {
+    m->curg = nullptr;
+    *m->eh = eh_state{};
+    tell_leave(m, g, ends, nullptr);
+    arch::vole_mcall(&g->sched, m->g0_top, g0_run, nullptr);
+}
+
+// `commit` is set, g's status says what it is going to be.
+VOLE_NO_TSAN void give_way(M* m, G* g, G* next, bool inherit) noexcept {
+    const bool ends = g->status.load(memory_order_relaxed) == g_status::dead;
+    save_thread_state(m, g);
+    if (next != nullptr) {
+        direct_switch(m, g, next, inherit, ends);
+    } else {
+        switch_to_g0(m, g, ends);
+    }
+    // Somebody has resumed g, perhaps on another thread: m is stale.
+    tell_arrived(current_m(), g);
+    finish_switch();
+}
+
+inline void leave_commit(M* m, G* g, park_commit commit, void* arg) noexcept {
+    m->commit = commit;
+    m->commit_arg = arg;
+    m->commit_g = g;
+}
+
+void check_may_park(const M* m, const char* what) noexcept {
+    if (m->on_system_stack) [[unlikely]] {
+        fatal("blocking operation on the system stack", what);
+    }
+    if (m->p == nullptr) [[unlikely]] fatal("blocking operation inside vole::blocking", what);
+}
+
+}  // namespace
+
+void finish_switch() noexcept {
+    M* m = current_m();
+    if (park_commit commit = m->commit; commit != nullptr) {
+        m->commit = nullptr;
+        commit(m->commit_g, m->commit_arg);
+    }
+}
+
+void switch_out(M* m, G* g, park_commit commit, void* arg) noexcept {
+    leave_commit(m, g, commit, arg);
+    bool inherit = false;
+    G* next = pick_direct(m, &inherit);
+    give_way(m, g, next, inherit);
+}
+
+VOLE_NO_TSAN void g0_start(void* arg) noexcept {
+    static_cast<M*>(arg)->g0_top = __builtin_frame_address(0);
+    g0_run(nullptr);
+}
+
+// ---- parking (park.hpp) -----------------------------------------------------------------------
+
+namespace {
+void park_thread(G* g, park_commit commit, void* arg) noexcept {
+    sched.threads_parked.fetch_add(1, memory_order_relaxed);
+    commit(g, arg);  // a thread keeps its stack: it is "off" it as soon as it can be woken
+    while (g->thread_note.load(memory_order_acquire) == 0) futex_wait(&g->thread_note, 0);
+    g->thread_note.store(0, memory_order_relaxed);
+    sched.threads_parked.fetch_sub(1, memory_order_relaxed);
+}
+}  // namespace
+
+void park(G* g, park_commit commit, void* arg, wait_reason reason) {
+    if (g->is_thread) [[unlikely]] {
+        if (sched.poisoned.load(memory_order_relaxed)) fatal("runtime used in a forked child");
+        park_thread(g, commit, arg);
+        return;
+    }
+    M* m = current_m();
+    if (m->p == nullptr || m->on_system_stack) [[unlikely]] check_may_park(m, to_text(reason));
+    g->reason = reason;
+    set_status(g, g_status::running, g_status::waiting);
+    switch_out(m, g, commit, arg);
+}
+
+void park_unlock(G* g, lock& l, wait_reason reason) VOLE_NO_TS {
+    // The rank check follows the thread, and the lock changes threads with the goroutine's M: it
+    // is released by the same thread, so nothing special is needed.
+    park(g, [](G*, void* p) VOLE_NO_TS { static_cast<lock*>(p)->release(); }, &l, reason);
+}
+
+void ready(G* g, bool next) {
+    if (g->is_thread) [[unlikely]] {
+        // release: pairs with park_thread's acquire. After the store g may be gone.
+        g->thread_note.store(1, memory_order_release);
+        futex_wake(&g->thread_note, 1);
+        return;
+    }
+    set_status(g, g_status::waiting, g_status::runnable);
+    M* m = current_m();
+    if (m != nullptr && m->p != nullptr) [[likely]] {
+        run_queue_put(m->p, g, next);
+    } else {
+        lock_guard held(sched.mu);
+        global_put(g);
+    }
+    wake();
+}
+
+void yield_to_others() {
+    M* m = current_m();
+    G* g = m->curg;
+    if (m->p == nullptr || m->on_system_stack) [[unlikely]] check_may_park(m, "gosched");
+    bool inherit = false;
+    // With an empty global queue the tail of the own ring is as far behind as anybody can be, and
+    // saves the global lock: 2 x 7 ns alone, a fought-over cache line with two Ps.
+    const bool local = sched.global_size.load(memory_order_relaxed) == 0 &&
+                       !sched.stopping.load(memory_order_relaxed) && m->locked_g == nullptr;
+    if (local) {
+        G* next = pick_direct(m, &inherit);
+        if (next == nullptr && m->pending == nullptr) return;
+        set_status(g, g_status::running, g_status::runnable);
+        leave_commit(
+            m, g, [](G* self, void*) { run_queue_put(current_m()->p, self, false); }, nullptr);
+        give_way(m, g, next, inherit);
+        return;
+    }
+    set_status(g, g_status::running, g_status::runnable);
+    leave_commit(
+        m, g,
+        [](G* self, void*) {
+            lock_guard held(sched.mu);
+            global_put(self);
+        },
+        nullptr);
+    give_way(m, g, nullptr, false);
+}
+
+void check_preempt() {
+    M* m = current_m();
+    if (m == nullptr) [[unlikely]] return;
+    P* p = m->p;
+    if (p == nullptr || !p->preempt.load(memory_order_relaxed)) [[likely]] return;
+    if (sched.poisoned.load(memory_order_relaxed)) fatal("runtime used in a forked child");
+    p->preempt.store(false, memory_order_relaxed);
+    if (m->on_system_stack || m->curg == nullptr) return;
+    bump(p->stats.preempt_yields);
+    G* g = m->curg;
+    set_status(g, g_status::running, g_status::runnable);
+    leave_commit(
+        m, g,
+        [](G* self, void*) {
+            lock_guard held(sched.mu);
+            global_put(self);
+        },
+        nullptr);
+    give_way(m, g, nullptr, false);
+}
+
+void park_scope::adopt_thread() noexcept {
+    G* g = ::new (static_cast<void*>(thread_g_)) G;
+    g->is_thread = true;
+    g_ = g;
+    adopted_ = true;
+}
+void park_scope::release_thread() noexcept { g_->~G(); }
+
+bool can_spin(int round) noexcept {
+    if (round >= 4 || num_cpu() <= 1) return false;
+    const std::uint32_t procs = sched.procs.load(memory_order_relaxed);
+    const M* m = current_m();
+    if (procs <= 1 || m == nullptr || m->p == nullptr) return false;
+    const std::uint32_t off = sched.idle_p_count.load(memory_order_relaxed) +
+                              sched.spinning.load(memory_order_relaxed) + 1;
+    return procs > off && m->p->runq.empty_hint();
+}
+
+void spin_once() noexcept {
+    for (int i = 0; i < 30; ++i) arch::this_port::pause();
+}
+
+}  // namespace vole::detail
+
+namespace vole {
+
+void gosched() {
+    using namespace detail;
+    if (current_g() == nullptr) {
+        sched_yield();
+        return;
+    }
+    yield_to_others();
+}
+
+std::uint64_t goroutine_id() noexcept {
+    const detail::G* g = detail::current_g();
+    return g != nullptr ? g->id : 0;
+}
+
+}  // namespace vole

@@ -1,0 +1,135 @@
+// Goroutines that leave for the kernel.
+//
+// Two kinds. A system call that is usually short keeps its P (status syscall); sysmon takes the P
+// by compare-and-swap when the call takes long. blocking(f) gives the P away at once. Either way the
+// goroutine stays on its thread, and takes a P again when it comes back: the old one, any idle one,
+// or it queues itself and the thread sleeps (SCHED-33..36).
+//
+// The compare-and-swap on P::status decides between leave_syscall (syscall -> running) and the
+// takers (sysmon: syscall -> idle; stop-the-world: syscall -> stopped): acq_rel on success, so the
+// winner sees the P as the other side left it.
+//
+// Stack: goroutine.
+#include <cerrno>
+
+#include <vole/runtime.hpp>
+
+#include "runtime/internal/fatal.hpp"
+#include "runtime/src/sched/sched.hpp"
+#include "runtime/src/sched/status.hpp"
+
+namespace vole::detail {
+
+namespace {
+
+bool take_idle_p(M* m) noexcept {
+    lock_guard held(sched.mu);
+    if (sched.stopping.load(memory_order_relaxed)) return false;
+    P* p = idle_p_get();
+    if (p == nullptr) return false;
+    acquire_p(m, p);
+    return true;
+}
+
+void resume_with_p(M* m, G* g) noexcept {
+    set_status(g, g_status::syscall, g_status::running);
+    m->curg = g;
+}
+
+// Without a P: to the global queue, and the thread looks for something else.
+void wait_for_p(M* m, G* g) noexcept {
+    set_status(g, g_status::syscall, g_status::runnable);
+    switch_out(
+        m, g,
+        [](G* self, void*) {
+            {
+                lock_guard held(sched.mu);
+                global_put(self);
+            }
+            wake();
+        },
+        nullptr);
+}
+
+void come_back(M* m, G* g) noexcept {
+    if (take_idle_p(m)) {
+        resume_with_p(m, g);
+    } else {
+        wait_for_p(m, g);
+    }
+}
+
+}  // namespace
+
+void enter_syscall() noexcept {
+    M* m = current_m();
+    G* g = m->curg;
+    set_status(g, g_status::running, g_status::syscall);
+    P* p = release_p(m);
+    m->old_p = p;
+    p->syscall_tick.store(p->syscall_tick.load(memory_order_relaxed) + 1, memory_order_relaxed);
+    p->status.store(p_status::syscall, memory_order_seq_cst);
+    // seq_cst with stop_the_world's store of `stopping` and its compare-and-swap: one of the two
+    // sees the other.
+    if (sched.stopping.load(memory_order_seq_cst)) [[unlikely]] {
+        p_status expected = p_status::syscall;
+        if (p->status.compare_exchange_strong(expected, p_status::stopped, memory_order_acq_rel,
+                                              memory_order_relaxed) &&
+            sched.stop_wait.fetch_sub(1, memory_order_acq_rel) == 1) {
+            sched.stop_note.store(1, memory_order_release);
+            futex_wake(&sched.stop_note, 1);
+        }
+    }
+    if (sched.sysmon_waiting.load(memory_order_relaxed)) wake_sysmon();
+}
+
+void leave_syscall() noexcept {
+    M* m = current_m();
+    G* g = m->curg;
+    P* p = m->old_p;
+    m->old_p = nullptr;
+    p_status expected = p_status::syscall;
+    if (p->status.compare_exchange_strong(expected, p_status::running, memory_order_acq_rel,
+                                          memory_order_relaxed)) {
+        m->p = p;
+        p->m = m;
+        set_status(g, g_status::syscall, g_status::running);
+        return;
+    }
+    come_back(m, g);
+}
+
+void enter_blocking() noexcept {
+    M* m = current_m();
+    if (m == nullptr || m->curg == nullptr || m->on_system_stack) return;
+    if (m->blocking_depth++ != 0) return;
+    G* g = m->curg;
+    set_status(g, g_status::running, g_status::syscall);
+    sched.handoffs.fetch_add(1, memory_order_relaxed);
+    const int saved = errno;
+    hand_off(release_p(m));
+    errno = saved;
+}
+
+void leave_blocking() noexcept {
+    M* m = current_m();
+    if (m == nullptr || m->curg == nullptr || m->on_system_stack) return;
+    if (--m->blocking_depth != 0) return;
+    come_back(m, m->curg);
+}
+
+void call_on_system_stack(void (*fn)(void*), void* arg) {
+    M* m = current_m();
+    if (m == nullptr || m->curg == nullptr || m->on_system_stack || m->p == nullptr) {
+        fn(arg);  // an ordinary thread, or already there
+        return;
+    }
+    struct scope {
+        M* m;
+        explicit scope(M* on) noexcept : m(on) { m->on_system_stack = true; }
+        ~scope() { m->on_system_stack = false; }
+    } here(m);
+    arch::vole_systemstack(m->g0_top, fn, arg);
+}
+
+}  // namespace vole::detail

@@ -1,0 +1,151 @@
+// sysmon: the thread without a P that keeps the others honest.
+//
+// Each round it takes Ps from system calls that last, asks goroutines that have used up 10 ms to
+// yield, looks whether the number of CPUs changed, and prints the scheduler's trace if asked. It
+// sleeps 20 us between rounds while there is something to do, doubling to 10 ms after 50 idle
+// rounds, and sleeps for good (until woken) while every P is idle (SCHED-39..41).
+//
+// Stack: its own thread's. Takes sched.mu. Allocates nothing.
+#include <cstdlib>
+
+#include "runtime/internal/fatal.hpp"
+#include "runtime/src/os/settings.hpp"
+#include "runtime/src/sched/sched.hpp"
+
+namespace vole::detail {
+
+namespace {
+
+constexpr std::int64_t slice_ns = 10'000'000;
+constexpr std::int64_t least_sleep_ns = 20'000;
+constexpr std::int64_t most_sleep_ns = 10'000'000;
+constexpr std::int64_t second_ns = 1'000'000'000;
+
+// A P in a system call for more than one full round, while there is other work, or for 10 ms.
+bool retake_from_syscall(P* p, std::int64_t now) noexcept {
+    const std::uint32_t tick = p->syscall_tick.load(memory_order_relaxed);
+    if (p->seen_syscall_tick != tick) {
+        p->seen_syscall_tick = tick;
+        p->seen_syscall_when = now;
+        return false;
+    }
+    const bool nobody_else = sched.spinning.load(memory_order_relaxed) +
+                                 sched.idle_p_count.load(memory_order_relaxed) ==
+                             0;
+    const bool other_work =
+        !p->runq.empty() || sched.global_size.load(memory_order_relaxed) != 0 || nobody_else;
+    if (!other_work && now - p->seen_syscall_when < slice_ns) return false;
+    p_status expected = p_status::syscall;
+    if (!p->status.compare_exchange_strong(expected, p_status::idle, memory_order_acq_rel,
+                                           memory_order_relaxed)) {
+        return false;
+    }
+    sched.retakes.fetch_add(1, memory_order_relaxed);
+    p->syscall_tick.store(tick + 1, memory_order_relaxed);
+    hand_off(p);
+    return true;
+}
+
+void ask_to_yield(P* p, std::int64_t now) noexcept {
+    const std::uint32_t tick = p->sched_tick.load(memory_order_relaxed);
+    if (p->seen_tick != tick) {
+        p->seen_tick = tick;
+        p->seen_when = now;
+        return;
+    }
+    if (now - p->seen_when < slice_ns || p->preempt.load(memory_order_relaxed)) return;
+    p->preempt.store(true, memory_order_relaxed);
+    sched.preempt_requests.fetch_add(1, memory_order_relaxed);
+}
+
+bool inspect_all(std::int64_t now) noexcept {
+    bool did = false;
+    const std::uint32_t n = sched.procs.load(memory_order_acquire);
+    for (std::uint32_t i = 0; i < n; ++i) {
+        P* p = sched.all_ps[i].load(memory_order_acquire);
+        if (p == nullptr) continue;
+        switch (p->status.load(memory_order_acquire)) {
+            case p_status::running: ask_to_yield(p, now); break;
+            case p_status::syscall: did |= retake_from_syscall(p, now); break;
+            default: break;
+        }
+    }
+    // A backstop, not a part of the wake-up argument: see wake() in idle.cpp.
+    if (sched.global_size.load(memory_order_relaxed) != 0) wake();
+    return did;
+}
+
+void trace_line(std::int64_t now, std::int64_t start) noexcept {
+    message line;
+    line << "SCHED " << static_cast<std::uint64_t>((now - start) / 1'000'000) << "ms: gomaxprocs="
+         << sched.procs.load(memory_order_relaxed)
+         << " idleprocs=" << sched.idle_p_count.load(memory_order_relaxed)
+         << " threads=" << sched.threads_created.load(memory_order_relaxed)
+         << " spinningthreads=" << sched.spinning.load(memory_order_relaxed)
+         << " runqueue=" << sched.global_size.load(memory_order_relaxed) << " [";
+    const std::uint32_t n = sched.procs.load(memory_order_relaxed);
+    for (std::uint32_t i = 0; i < n && i < 32; ++i) {
+        const P* p = sched.all_ps[i].load(memory_order_acquire);
+        if (i != 0) line << " ";
+        line << std::uint64_t{p != nullptr ? p->runq.ring_size() : 0};
+    }
+    line << (n > 32 ? " ...]\n" : "]\n");
+    line.write_to(2);
+}
+
+// Every P idle: sleeps until start_m's caller, a system call or a second's end wakes it.
+void deep_sleep() noexcept {
+    sched.sysmon_waiting.store(true, memory_order_seq_cst);
+    const std::uint32_t procs = sched.procs.load(memory_order_relaxed);
+    if (sched.idle_p_count.load(memory_order_seq_cst) == procs) {
+        const bool suspect = sched.deadlock_suspected.load(memory_order_relaxed);
+        sched.sysmon_note.sleep_for(suspect ? 100'000'000 : 60 * second_ns);
+    }
+    sched.sysmon_waiting.store(false, memory_order_relaxed);
+    sched.sysmon_note.clear();
+}
+
+}  // namespace
+
+void wake_sysmon() noexcept { sched.sysmon_note.wake(); }
+
+void sysmon_main() noexcept {
+    const settings& debug = debug_settings();
+    const std::int64_t start = nanotime();
+    std::int64_t last_trace = start;
+    std::int64_t last_update = start;
+    std::int64_t sleep = least_sleep_ns;
+    int idle_rounds = 0;
+    for (;;) {
+        if (idle_rounds == 0) {
+            sleep = least_sleep_ns;
+        } else if (idle_rounds > 50 && sleep < most_sleep_ns) {
+            sleep *= 2;
+            if (sleep > most_sleep_ns) sleep = most_sleep_ns;
+        }
+        sched.sysmon_note.sleep_for(sleep);
+        sched.sysmon_note.clear();
+        create_requested_threads();
+        std::int64_t now = nanotime();
+        if (debug.schedtrace_ms <= 0 &&
+            sched.idle_p_count.load(memory_order_relaxed) ==
+                sched.procs.load(memory_order_relaxed)) {
+            deep_sleep();
+            create_requested_threads();
+            if (sched.deadlock_suspected.load(memory_order_relaxed)) check_deadlock();
+            idle_rounds = 0;
+            now = nanotime();
+        }
+        idle_rounds = inspect_all(now) ? 0 : idle_rounds + 1;
+        if (now - last_update >= second_ns) {
+            last_update = now;
+            update_maxprocs();
+        }
+        if (debug.schedtrace_ms > 0 && now - last_trace >= debug.schedtrace_ms * 1'000'000LL) {
+            last_trace = now;
+            trace_line(now, start);
+        }
+    }
+}
+
+}  // namespace vole::detail

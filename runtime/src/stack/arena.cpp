@@ -1,0 +1,172 @@
+// See arena.hpp.
+#include "runtime/src/stack/arena.hpp"
+
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#if !defined(MADV_GUARD_INSTALL)
+#define MADV_GUARD_INSTALL 102
+#endif
+
+namespace vole::detail {
+
+constinit stack_arena arena;
+
+namespace {
+
+constexpr int reserve_flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+
+void* map(std::size_t bytes, int protection) noexcept {
+    const int saved = errno;
+    void* p = mmap(nullptr, bytes, protection, reserve_flags, -1, 0);
+    errno = saved;
+    return p == MAP_FAILED ? nullptr : p;
+}
+
+bool advise(void* p, std::size_t bytes, int advice) noexcept {
+    const int saved = errno;
+    const bool ok = madvise(p, bytes, advice) == 0;
+    errno = saved;
+    return ok;
+}
+
+// Under RLIMIT_AS a region takes an eighth of the limit at most: the rest belongs to the program.
+std::uint32_t slots_that_fit(std::uint32_t wanted) noexcept {
+    rlimit limit{};
+    if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return wanted;
+    const auto fit = limit.rlim_cur / 8 / slot_bytes;
+    return static_cast<std::uint32_t>(std::clamp<rlim_t>(fit, 1, wanted));
+}
+
+}  // namespace
+
+bool stack_arena::add_region() noexcept {
+    if (region_count_ == max_regions) return false;
+    for (std::uint32_t slots = slots_that_fit(region_slots); slots > 0; slots /= 2) {
+        const std::size_t bytes = slots * slot_bytes;
+        auto* base = static_cast<char*>(map(bytes, PROT_NONE));
+        if (base == nullptr) continue;
+        auto* cold = static_cast<std::uint32_t*>(
+            map(slots * sizeof(std::uint32_t), PROT_READ | PROT_WRITE));
+        if (cold == nullptr) {
+            munmap(base, bytes);
+            continue;
+        }
+        // Without this a touched stack may cost a huge page instead of a small one.
+        advise(base, bytes, MADV_NOHUGEPAGE);
+        regions_[region_count_++] = region{base, slots, 0, 0, 0, cold};
+        reserved_.fetch_add(bytes, memory_order_relaxed);
+        return true;
+    }
+    return false;
+}
+
+bool stack_arena::ensure(std::uint64_t slots) noexcept {
+    if (committed_.load(memory_order_acquire) >= slots) return true;
+    lock_guard held(lock_);
+    while (committed_.load(memory_order_relaxed) < slots) {
+        if (region_count_ == 0 ||
+            regions_[region_count_ - 1].committed == regions_[region_count_ - 1].slots) {
+            if (!add_region()) return false;
+        }
+        region& r = regions_[region_count_ - 1];
+        const std::uint32_t n = std::min(commit_slots, r.slots - r.committed);
+        const int saved = errno;
+        const int failed = mprotect(r.base + r.committed * slot_bytes, n * slot_bytes,
+                                    PROT_READ | PROT_WRITE);
+        errno = saved;
+        if (failed != 0) return false;
+        r.committed += n;
+        // release: whoever sees the count may use the slots.
+        committed_.fetch_add(n, memory_order_release);
+    }
+    return true;
+}
+
+void stack_arena::install_guard(char* lo) noexcept {
+    guard_kind kind = guards_.load(memory_order_relaxed);
+    if (kind == guard_kind::madvise) {
+        if (advise(lo, guard_bytes, MADV_GUARD_INSTALL)) return;
+        kind = guard_kind::mprotect;  // an older kernel
+        guards_.store(kind, memory_order_relaxed);
+    }
+    if (kind == guard_kind::mprotect) {
+        const bool within =
+            mprotected_.fetch_add(1, memory_order_relaxed) < mprotect_budget;
+        if (within && mprotect(lo, guard_bytes, PROT_NONE) == 0) return;
+        guards_.store(guard_kind::canary, memory_order_relaxed);
+    }
+    // The canary needs no page of its own here: it is written by the first goroutine that runs.
+}
+
+std::uint32_t stack_arena::take(char** out, std::uint32_t n) noexcept {
+    std::uint32_t got = 0;
+    std::uint32_t first_fresh = 0;
+    {
+        lock_guard held(lock_);
+        while (got < n && hot_count_ > 0) out[got++] = hot_[--hot_count_];
+        for (std::uint32_t i = 0; i < region_count_ && got < n; ++i) {
+            region& r = regions_[i];
+            while (got < n && r.cold > 0) out[got++] = r.base + r.cold_slots[--r.cold] * slot_bytes;
+        }
+        first_fresh = got;
+        for (std::uint32_t i = 0; i < region_count_ && got < n; ++i) {
+            region& r = regions_[i];
+            while (got < n && r.fresh < r.committed) out[got++] = r.base + r.fresh++ * slot_bytes;
+        }
+    }
+    for (std::uint32_t i = first_fresh; i < got; ++i) install_guard(out[i]);
+    in_use_.fetch_add(got, memory_order_relaxed);
+    return got;
+}
+
+void stack_arena::give(char* const* slots, std::uint32_t n) noexcept {
+    in_use_.fetch_sub(n, memory_order_relaxed);
+    std::uint32_t i = 0;
+    {
+        lock_guard held(lock_);
+        while (i < n && hot_count_ < hot_limit) hot_[hot_count_++] = slots[i++];
+    }
+    const std::uint32_t first_cold = i;
+    for (std::uint32_t k = first_cold; k < n; ++k) {
+        advise(slots[k] + guard_bytes, slot_bytes - guard_bytes, MADV_DONTNEED);
+    }
+    if (first_cold == n) return;
+    lock_guard held(lock_);
+    for (std::uint32_t k = first_cold; k < n; ++k) {
+        for (std::uint32_t j = 0; j < region_count_; ++j) {
+            region& r = regions_[j];
+            if (slots[k] < r.base || slots[k] >= r.base + r.slots * slot_bytes) continue;
+            r.cold_slots[r.cold++] =
+                static_cast<std::uint32_t>(static_cast<std::size_t>(slots[k] - r.base) / slot_bytes);
+            break;
+        }
+    }
+}
+
+char* stack_arena::map_custom(std::size_t bytes) noexcept {
+    auto* lo = static_cast<char*>(map(bytes, PROT_READ | PROT_WRITE));
+    if (lo == nullptr) return nullptr;
+    advise(lo, bytes, MADV_NOHUGEPAGE);
+    const int saved = errno;
+    const int failed = mprotect(lo, guard_bytes, PROT_NONE);
+    errno = saved;
+    if (failed != 0) {
+        munmap(lo, bytes);
+        return nullptr;
+    }
+    reserved_.fetch_add(bytes, memory_order_relaxed);
+    return lo;
+}
+
+void stack_arena::unmap_custom(char* lo, std::size_t bytes) noexcept {
+    const int saved = errno;
+    munmap(lo, bytes);
+    errno = saved;
+    reserved_.fetch_sub(bytes, memory_order_relaxed);
+}
+
+}  // namespace vole::detail

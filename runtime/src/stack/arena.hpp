@@ -1,0 +1,84 @@
+// Stacks of policy `reserved`: slots of address space whose pages arrive on first touch.
+//
+// The arena reserves regions of PROT_NONE address space and makes them accessible slot by slot
+// range (contiguous, so the kernel keeps two mappings a region, however many slots). A slot's
+// lowest guard_bytes are a guard: MADV_GUARD_INSTALL where the kernel has it (no mapping each),
+// else mprotect up to a budget of mappings, else none, and then park() checks a canary.
+//
+// The promise that lets a G be made without a stack: `ensure(n)` has made n slots accessible, with
+// n >= Gs + what all P caches can hold; so whoever needs a slot finds one in its cache or here.
+//
+// Freed slots: the first hot_limit stay as they are (warm pages), the others give their pages back
+// (MADV_DONTNEED keeps guards) and keep only their number here.
+//
+// Lock: `arena` (its own); system calls are made outside it, except mprotect in ensure, once per
+// 256 slots. Stack: any.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "runtime/internal/lock.hpp"
+
+namespace vole::detail {
+
+inline constexpr std::size_t slot_bytes = 256 * 1024;
+inline constexpr std::size_t guard_bytes = 16 * 1024;
+
+enum class guard_kind : std::uint8_t { madvise, mprotect, canary };
+
+class stack_arena {
+  public:
+    constexpr stack_arena() noexcept : lock_(lock_rank::arena) {}
+
+    /// Makes at least `slots` slots accessible in all. False: no memory or address space.
+    bool ensure(std::uint64_t slots) noexcept VOLE_EXCLUDES(lock_);
+
+    /// Up to n slots (their lowest addresses), at least one if ensure's promise holds.
+    std::uint32_t take(char** out, std::uint32_t n) noexcept VOLE_EXCLUDES(lock_);
+    void give(char* const* slots, std::uint32_t n) noexcept VOLE_EXCLUDES(lock_);
+
+    /// A stack of another size, mapped for one goroutine. Null: no memory.
+    char* map_custom(std::size_t bytes) noexcept;
+    void unmap_custom(char* lo, std::size_t bytes) noexcept;
+
+    guard_kind guards() const noexcept { return guards_.load(memory_order_relaxed); }
+    std::uint64_t committed() const noexcept { return committed_.load(memory_order_relaxed); }
+    std::uint64_t in_use() const noexcept { return in_use_.load(memory_order_relaxed); }
+    std::uint64_t reserved_bytes() const noexcept { return reserved_.load(memory_order_relaxed); }
+
+  private:
+    struct region {
+        char* base;
+        std::uint32_t slots;      // in all
+        std::uint32_t committed;  // accessible
+        std::uint32_t fresh;      // handed out at least once
+        std::uint32_t cold;       // entries in cold_slots
+        std::uint32_t* cold_slots;
+    };
+    static constexpr std::uint32_t region_slots = 1u << 16;
+    static constexpr std::uint32_t max_regions = 256;
+    static constexpr std::uint32_t commit_slots = 256;
+    static constexpr std::uint32_t hot_limit = 1024;
+    static constexpr std::uint32_t mprotect_budget = 12'000;
+
+    bool add_region() noexcept VOLE_REQUIRES(lock_);
+    void install_guard(char* lo) noexcept;
+
+    lock lock_;
+    atomic<guard_kind> guards_{guard_kind::madvise};
+    atomic<std::uint64_t> committed_{0};
+    atomic<std::uint64_t> in_use_{0};
+    atomic<std::uint64_t> reserved_{0};
+    atomic<std::uint32_t> mprotected_{0};
+    std::uint32_t region_count_ VOLE_GUARDED_BY(lock_) = 0;
+    std::uint32_t hot_count_ VOLE_GUARDED_BY(lock_) = 0;
+    char* hot_[hot_limit] VOLE_GUARDED_BY(lock_) = {};
+    region regions_[max_regions] VOLE_GUARDED_BY(lock_) = {};
+};
+
+extern stack_arena arena;
+
+inline constexpr std::uint64_t canary_word = 0x766f6c652d677264;  // lowest word above the guard
+
+}  // namespace vole::detail

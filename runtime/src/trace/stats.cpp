@@ -1,0 +1,68 @@
+// read_stats and num_goroutine: sums over the Ps. Stack: any; no lock but for the counts of threads.
+#include <vole/runtime.hpp>
+
+#include "runtime/src/sched/sched.hpp"
+#include "runtime/src/stack/arena.hpp"
+
+namespace vole::detail {
+
+std::uint64_t count_goroutines() noexcept {
+    // Ended first: a goroutine that is created and ends meanwhile must not make the sum negative.
+    std::uint64_t ended = 0;
+    std::uint64_t created = 0;
+    for (const auto& slot : sched.all_ps) {
+        const P* p = slot.load(memory_order_acquire);
+        if (p == nullptr) break;
+        ended += p->stats.ended.load(memory_order_acquire);
+    }
+    for (const auto& slot : sched.all_ps) {
+        const P* p = slot.load(memory_order_acquire);
+        if (p == nullptr) break;
+        created += p->stats.created.load(memory_order_acquire);
+    }
+    created += sched.created.load(memory_order_acquire);
+    return created - ended;
+}
+
+}  // namespace vole::detail
+
+namespace vole {
+
+std::size_t num_goroutine() { return detail::count_goroutines(); }
+
+runtime_stats read_stats() {
+    using namespace detail;
+    runtime_stats s{};
+    s.goroutines = count_goroutines();
+    s.goroutines_created = sched.created.load(memory_order_relaxed);
+    for (const auto& slot : sched.all_ps) {
+        const P* p = slot.load(memory_order_acquire);
+        if (p == nullptr) break;
+        s.goroutines_created += p->stats.created.load(memory_order_relaxed);
+        s.switches += p->stats.switches.load(memory_order_relaxed);
+        s.direct_switches += p->stats.direct.load(memory_order_relaxed);
+        s.steals += p->stats.steals.load(memory_order_relaxed);
+        s.stolen += p->stats.stolen.load(memory_order_relaxed);
+        s.global_pops += p->stats.global_pops.load(memory_order_relaxed);
+        s.preempt_yields += p->stats.preempt_yields.load(memory_order_relaxed);
+    }
+    {
+        lock_guard held(sched.mu);
+        s.threads = sched.m_count;
+    }
+    s.threads_created = sched.threads_created.load(memory_order_relaxed);
+    s.procs = sched.procs.load(memory_order_relaxed);
+    s.idle_procs = sched.idle_p_count.load(memory_order_relaxed);
+    s.preempt_requests = sched.preempt_requests.load(memory_order_relaxed);
+    s.handoffs = sched.handoffs.load(memory_order_relaxed);
+    s.retakes = sched.retakes.load(memory_order_relaxed);
+    s.stack_slots = arena.committed();
+    s.stack_slots_in_use = arena.in_use();
+    s.stack_bytes_reserved = arena.reserved_bytes();
+    s.futex_sleeps = sched.futex_sleeps.load(memory_order_relaxed);
+    s.futex_wakes = sched.futex_wakes.load(memory_order_relaxed);
+    s.maxprocs_updates = sched.maxprocs_updates.load(memory_order_relaxed);
+    return s;
+}
+
+}  // namespace vole
