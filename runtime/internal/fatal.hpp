@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-namespace vole::detail {
+namespace vole::inline v0::detail {
 
 /// Prints "fatal error: TEXT" and the goroutines, then aborts the process. `detail` lines, if any,
 /// are printed before. Stack: any but a signal handler's; async-signal-safe code inside.

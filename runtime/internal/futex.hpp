@@ -6,7 +6,7 @@
 
 #include <vole/detail/atomic.hpp>
 
-namespace vole::detail {
+namespace vole::inline v0::detail {
 
 /// Sleeps while *word == expected, at most timeout_ns (negative: no limit). May return early.
 void futex_wait(const atomic<std::uint32_t>* word, std::uint32_t expected,

@@ -20,7 +20,7 @@
 #include <vole/detail/atomic.hpp>
 #include <vole/detail/spawn.hpp>
 
-namespace vole::detail {
+namespace vole::inline v0::detail {
 
 struct M;
 

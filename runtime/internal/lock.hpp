@@ -17,7 +17,7 @@
 
 #include "runtime/internal/thread_safety.hpp"
 
-namespace vole::detail {
+namespace vole::inline v0::detail {
 
 enum class lock_rank : std::uint8_t { none, sema, chan, sched, arena, gslab };
 

@@ -14,7 +14,7 @@
 #include "runtime/internal/g.hpp"
 #include "runtime/internal/lock.hpp"
 
-namespace vole::detail {
+namespace vole::inline v0::detail {
 
 /// The running goroutine, null on an ordinary thread or on g0.
 G* current_g() noexcept;

@@ -24,7 +24,7 @@
 #define VOLE_TSAN 1
 #endif
 
-namespace vole {
+namespace vole::inline v0 {
 
 /// The library's version as text, "major.minor.patch".
 inline constexpr const char* version = "0.1.0";

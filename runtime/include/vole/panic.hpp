@@ -6,7 +6,7 @@
 #include <string>
 #include <utility>
 
-namespace vole {
+namespace vole::inline v0 {
 
 /// A panic: what Go's panic(v) is here. Any goroutine may throw it, or any other exception.
 class panic_error : public std::exception {

@@ -13,7 +13,7 @@
 #include <vole/config.hpp>
 #include <vole/detail/spawn.hpp>
 
-namespace vole {
+namespace vole::inline v0 {
 
 /// Where a goroutine's stack comes from and how large it may grow.
 class stack_policy {

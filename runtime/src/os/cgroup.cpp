@@ -9,7 +9,7 @@
 #include <system_error>
 #include <unistd.h>
 
-namespace vole::detail {
+namespace vole::inline v0::detail {
 namespace {
 
 /// Splits at the first `separator`: returns what stands before it and leaves the rest in `text`.

@@ -18,7 +18,7 @@
 #include <cstddef>
 #include <string_view>
 
-namespace vole::detail {
+namespace vole::inline v0::detail {
 
 /// What read() and the parsers below answer where there is no limit.
 inline constexpr double no_cpu_quota = -1.0;

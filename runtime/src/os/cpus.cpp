@@ -12,7 +12,7 @@
 #include <system_error>
 #include <unistd.h>
 
-namespace vole::detail {
+namespace vole::inline v0::detail {
 
 int affinity_count() noexcept {
     // The kernel refuses a mask that is smaller than its own, whose size nobody knows beforehand: 1,024

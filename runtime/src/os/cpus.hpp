@@ -4,7 +4,7 @@
 // sysmon may call it all. Stack: any with 8 KiB to spare (the affinity mask lies on it).
 #pragma once
 
-namespace vole::detail {
+namespace vole::inline v0::detail {
 
 /// The most Ps that can be asked for. A P is cheap, but a typing error in an environment variable should
 /// not cost gigabytes.

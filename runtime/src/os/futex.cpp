@@ -9,7 +9,7 @@
 #include <climits>
 #include <ctime>
 
-namespace vole::detail {
+namespace vole::inline v0::detail {
 
 void futex_wait(const atomic<std::uint32_t>* word, std::uint32_t expected,
                 std::int64_t timeout_ns) noexcept {

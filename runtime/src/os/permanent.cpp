@@ -8,7 +8,7 @@
 
 #include "runtime/internal/lock.hpp"
 
-namespace vole::detail {
+namespace vole::inline v0::detail {
 
 namespace {
 constexpr std::size_t chunk_bytes = 256 * 1024;

@@ -4,7 +4,7 @@
 
 #include <cstddef>
 
-namespace vole::detail {
+namespace vole::inline v0::detail {
 
 /// Null: no memory.
 void* permanent_alloc(std::size_t bytes, std::size_t align) noexcept;

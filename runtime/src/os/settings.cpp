@@ -12,7 +12,7 @@
 
 #include <vole/detail/atomic.hpp>
 
-namespace vole::detail {
+namespace vole::inline v0::detail {
 namespace {
 
 bool parse_whole(std::string_view text, int& out) noexcept {

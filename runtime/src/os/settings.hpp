@@ -5,7 +5,7 @@
 // call of debug_settings(). Nothing allocates or throws. Stack: any.
 #pragma once
 
-namespace vole::detail {
+namespace vole::inline v0::detail {
 
 struct settings {
     int schedtrace_ms = 0;           // schedtrace=N: a line about the scheduler each N ms; 0: never

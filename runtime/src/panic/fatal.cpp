@@ -14,7 +14,7 @@
 #include "runtime/src/sched/sched.hpp"
 #include "runtime/src/sched/status.hpp"
 
-namespace vole::detail {
+namespace vole::inline v0::detail {
 
 message& message::operator<<(const char* s) noexcept {
     while (*s != '\0' && size_ < sizeof(text_) - 1) text_[size_++] = *s++;

@@ -15,7 +15,7 @@
 #include "runtime/internal/fatal.hpp"
 #include "runtime/internal/park.hpp"
 
-namespace vole::detail {
+namespace vole::inline v0::detail {
 
 namespace {
 
@@ -75,9 +75,13 @@ void report_uncaught(const G* g) noexcept {
     text.write_to(2);
 }
 
+void report_uncaught_exception() noexcept {
+    if (const G* g = current_g(); g != nullptr) report_uncaught(g);
+}
+
 }  // namespace vole::detail
 
-namespace vole {
+namespace vole::inline v0 {
 
 void goexit() {
     detail::G* g = detail::current_g();

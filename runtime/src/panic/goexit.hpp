@@ -11,7 +11,7 @@
 
 #include "runtime/internal/g.hpp"
 
-namespace vole::detail {
+namespace vole::inline v0::detail {
 
 inline constexpr std::size_t goexit_reserve = 64;
 

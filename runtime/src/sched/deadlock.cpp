@@ -21,7 +21,7 @@
 #include "runtime/internal/fatal.hpp"
 #include "runtime/src/sched/sched.hpp"
 
-namespace vole::detail {
+namespace vole::inline v0::detail {
 
 namespace {
 
@@ -91,7 +91,7 @@ void check_deadlock() noexcept {
 
 }  // namespace vole::detail
 
-namespace vole {
+namespace vole::inline v0 {
 
 external_waker::external_waker() noexcept {
     detail::sched.external_wakers.fetch_add(1, detail::memory_order_relaxed);

@@ -29,7 +29,7 @@
 #include "runtime/internal/fatal.hpp"
 #include "runtime/src/sched/sched.hpp"
 
-namespace vole::detail {
+namespace vole::inline v0::detail {
 
 void idle_p_put(P* p) noexcept {
     p->status.store(p_status::idle, memory_order_relaxed);

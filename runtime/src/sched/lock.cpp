@@ -11,7 +11,7 @@
 
 #include "runtime/internal/fatal.hpp"
 
-namespace vole::detail {
+namespace vole::inline v0::detail {
 
 constinit bool lock_ranks_checked = false;
 

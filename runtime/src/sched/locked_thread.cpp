@@ -9,7 +9,7 @@
 #include "runtime/internal/fatal.hpp"
 #include "runtime/src/sched/sched.hpp"
 
-namespace vole {
+namespace vole::inline v0 {
 
 void lock_os_thread() {
     detail::M* m = detail::current_m();

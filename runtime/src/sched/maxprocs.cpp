@@ -17,7 +17,7 @@
 #include "runtime/src/os/settings.hpp"
 #include "runtime/src/sched/sched.hpp"
 
-namespace vole::detail {
+namespace vole::inline v0::detail {
 
 namespace {
 
@@ -86,7 +86,7 @@ void update_maxprocs() noexcept {
 
 }  // namespace vole::detail
 
-namespace vole {
+namespace vole::inline v0 {
 
 using namespace detail;
 

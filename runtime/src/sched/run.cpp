@@ -20,7 +20,7 @@
 #include "runtime/src/sched/sched.hpp"
 #include "runtime/src/stack/arena.hpp"
 
-namespace vole::detail {
+namespace vole::inline v0::detail {
 
 namespace {
 
@@ -149,7 +149,7 @@ void run_main(const options& opts, void (*fn)(void*), void* arg) {
 
 }  // namespace vole::detail
 
-namespace vole {
+namespace vole::inline v0 {
 
 stack_policy stack_policy::reserved(std::size_t max) {
     constexpr std::size_t least = 32 * 1024;

@@ -1,7 +1,7 @@
 // The parts of the run queue that are not on the path of a switch. See runq.hpp.
 #include "runtime/src/sched/runq.hpp"
 
-namespace vole::detail {
+namespace vole::inline v0::detail {
 
 bool run_queue::take_half(g_list& out) noexcept {
     std::uint32_t h = head_.load(memory_order_acquire);

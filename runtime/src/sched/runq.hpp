@@ -22,7 +22,7 @@
 
 #include "runtime/internal/g.hpp"
 
-namespace vole::detail {
+namespace vole::inline v0::detail {
 
 struct g_list {  // intrusive, through G::link
     G* head = nullptr;

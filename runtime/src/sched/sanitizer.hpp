@@ -25,7 +25,7 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 
-namespace vole::detail {
+namespace vole::inline v0::detail {
 
 #if defined(VOLE_ASAN)
 

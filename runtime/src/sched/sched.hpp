@@ -25,7 +25,7 @@
 #include "runtime/src/os/cpus.hpp"
 #include "runtime/src/sched/runq.hpp"
 
-namespace vole::detail {
+namespace vole::inline v0::detail {
 
 enum class p_status : std::uint32_t {
     idle,     // in sched.idle_ps

@@ -8,7 +8,7 @@
 #include "runtime/internal/fatal.hpp"
 #include "runtime/src/sched/sched.hpp"
 
-namespace vole::detail {
+namespace vole::inline v0::detail {
 
 std::uint32_t next_random(P* p) noexcept {
     std::uint32_t x = p->random;  // xorshift: order of stealing needs no better

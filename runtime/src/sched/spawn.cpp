@@ -19,7 +19,7 @@
 #include "runtime/src/sched/status.hpp"
 #include "runtime/src/stack/arena.hpp"
 
-namespace vole::detail {
+namespace vole::inline v0::detail {
 
 namespace {
 

@@ -20,7 +20,7 @@
 
 #include "runtime/internal/g.hpp"
 
-namespace vole::detail {
+namespace vole::inline v0::detail {
 
 [[noreturn]] void bad_transition(const G* g, g_status from, g_status to) noexcept;
 

@@ -12,7 +12,7 @@
 #include "runtime/src/os/permanent.hpp"
 #include "runtime/src/sched/sched.hpp"
 
-namespace vole::detail {
+namespace vole::inline v0::detail {
 
 namespace {
 

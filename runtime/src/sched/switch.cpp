@@ -22,7 +22,7 @@
 #include "runtime/src/sched/sched.hpp"
 #include "runtime/src/sched/status.hpp"
 
-namespace vole::detail {
+namespace vole::inline v0::detail {
 
 constinit scheduler sched;
 
@@ -34,7 +34,7 @@ __attribute__((tls_model("initial-exec"), visibility("hidden"), used)) constinit
     thread_local void* vole_tls_m = nullptr;
 }
 
-namespace vole::detail {
+namespace vole::inline v0::detail {
 
 G* current_g() noexcept {
     M* m = current_m();
@@ -289,7 +289,7 @@ void spin_once() noexcept {
 
 }  // namespace vole::detail
 
-namespace vole {
+namespace vole::inline v0 {
 
 void gosched() {
     using namespace detail;

@@ -18,7 +18,7 @@
 #include "runtime/src/sched/sched.hpp"
 #include "runtime/src/sched/status.hpp"
 
-namespace vole::detail {
+namespace vole::inline v0::detail {
 
 namespace {
 

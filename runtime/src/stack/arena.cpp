@@ -11,7 +11,7 @@
 #define MADV_GUARD_INSTALL 102
 #endif
 
-namespace vole::detail {
+namespace vole::inline v0::detail {
 
 constinit stack_arena arena;
 

@@ -20,7 +20,7 @@
 
 #include "runtime/internal/lock.hpp"
 
-namespace vole::detail {
+namespace vole::inline v0::detail {
 
 inline constexpr std::size_t slot_bytes = 256 * 1024;
 inline constexpr std::size_t guard_bytes = 16 * 1024;

@@ -15,7 +15,7 @@
 #include "runtime/src/sched/sched.hpp"
 #include "runtime/src/stack/arena.hpp"
 
-namespace vole::detail {
+namespace vole::inline v0::detail {
 
 namespace {
 

@@ -4,7 +4,7 @@
 #include "runtime/src/sched/sched.hpp"
 #include "runtime/src/stack/arena.hpp"
 
-namespace vole::detail {
+namespace vole::inline v0::detail {
 
 std::uint64_t count_goroutines() noexcept {
     // Ended first: a goroutine that is created and ends meanwhile must not make the sum negative.
@@ -26,7 +26,7 @@ std::uint64_t count_goroutines() noexcept {
 
 }  // namespace vole::detail
 
-namespace vole {
+namespace vole::inline v0 {
 
 std::size_t num_goroutine() { return detail::count_goroutines(); }
 

@@ -9,7 +9,7 @@
 #include "runtime/src/sched/sched.hpp"
 #include "runtime/src/trace/unwind.hpp"
 
-namespace vole::detail {
+namespace vole::inline v0::detail {
 
 const char* to_text(wait_reason r) noexcept {
     switch (r) {
@@ -77,7 +77,7 @@ struct walk {
 
 }  // namespace vole::detail
 
-namespace vole {
+namespace vole::inline v0 {
 
 void write_traceback(int fd, traceback_scope scope) noexcept {
     using namespace detail;

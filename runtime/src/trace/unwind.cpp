@@ -8,7 +8,7 @@
 #define UNW_LOCAL_ONLY
 #include <libunwind.h>
 
-namespace vole::detail {
+namespace vole::inline v0::detail {
 
 namespace {
 
@@ -61,7 +61,7 @@ void print_frames(const arch::gobuf& suspended, int fd) noexcept {
 
 #else
 
-namespace vole::detail {
+namespace vole::inline v0::detail {
 
 // Built without libunwind: the resume address is what can be had of a suspended context.
 void print_own_frames(int) noexcept {}

@@ -3,7 +3,7 @@
 
 #include <vole/arch/port.hpp>
 
-namespace vole::detail {
+namespace vole::inline v0::detail {
 
 /// A suspended context's frames. Stack: any.
 void print_frames(const arch::gobuf& context, int fd) noexcept;

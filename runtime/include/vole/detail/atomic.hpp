@@ -5,7 +5,7 @@
 
 #include <atomic>
 
-namespace vole::detail {
+namespace vole::inline v0::detail {
 
 template <class T>
 using atomic = std::atomic<T>;

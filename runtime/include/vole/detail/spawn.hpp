@@ -13,12 +13,12 @@
 #include <type_traits>
 #include <utility>
 
-namespace vole {
+namespace vole::inline v0 {
 struct go_options;
 struct options;
 }  // namespace vole
 
-namespace vole::detail {
+namespace vole::inline v0::detail {
 
 struct G;
 
@@ -38,6 +38,9 @@ void spawn_abort(spawn_ticket t) noexcept;
 void spawn_commit(spawn_ticket t, void (*entry)(void*), void (*destroy)(void*)) noexcept;
 
 [[noreturn]] void throw_nil_func();
+
+/// In a handler: reports the exception as one that left a goroutine.
+void report_uncaught_exception() noexcept;
 
 /// Runs fn(arg) as a main goroutine and waits for it on the calling thread.
 void run_main(const options& opts, void (*fn)(void*), void* arg);

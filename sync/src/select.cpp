@@ -1,0 +1,213 @@
+// select: one of several channel operations.
+//
+// First pass, without default's promise: the cases in random order, each channel locked alone. The
+// first that is ready in that order is taken: the same choice as under all locks at once, since any
+// ready case may be chosen, and cheaper. Only "nothing is ready" needs one moment for all channels
+// (CHAN-49), so what is left after it goes the long way:
+//   lock all channels (in the order of their addresses, each once); look again; take default, or
+//   queue a waiter on each and park; on waking lock all again and remove the losers.
+// The locks are released by park's commit. A partner may win the select as soon as the first of
+// them is free, and the goroutine may even run: but it begins by taking all locks again, so this
+// frame lives until the last has been released, and nothing is read after that.
+//
+// Locks: channel locks by address. Stack: goroutine, or an ordinary thread's.
+#include <algorithm>
+
+#include "runtime/internal/park.hpp"
+#include "sync/src/channel.hpp"
+
+namespace vole::inline v0::detail {
+
+namespace {
+
+static_assert(sizeof(waiter) <= select_waiter_bytes);
+
+// Per thread and good enough: only the spread of choices depends on it.
+std::uint32_t random_below(std::uint32_t& state, std::uint32_t n) noexcept {
+    state ^= state << 13;
+    state ^= state >> 17;
+    state ^= state << 5;
+    return static_cast<std::uint32_t>((std::uint64_t{state} * n) >> 32);
+}
+
+std::uint32_t seed() noexcept {
+    static constinit atomic<std::uint32_t> counter{1};
+    // relaxed, and not a read-modify-write: two threads with the same seed do no harm.
+    const std::uint32_t n = counter.load(memory_order_relaxed) + 0x9e3779b9u;
+    counter.store(n, memory_order_relaxed);
+    std::uint32_t x = n ^ static_cast<std::uint32_t>(arch::this_port::ticks());
+    x *= 0x85ebca6bu;
+    x ^= x >> 13;
+    return x != 0 ? x : 1;
+}
+
+class selection {
+  public:
+    selection(select_case* cases, std::size_t n, select_waiter* waiters, std::uint32_t* poll,
+              std::uint32_t* order) noexcept
+        : cases_(cases), waiters_(waiters), poll_(poll), order_(order) {
+        std::uint32_t state = seed();
+        for (std::size_t i = 0; i < n; ++i) {
+            if (cases[i].c == nullptr) continue;  // never ready, takes no part
+            const std::uint32_t at = count_ == 0 ? 0 : random_below(state, count_ + 1);
+            poll_[count_] = poll_[at];
+            poll_[at] = static_cast<std::uint32_t>(i);
+            ++count_;
+        }
+    }
+
+    std::uint32_t count() const noexcept { return count_; }
+
+    /// Each channel alone. select_default: none was ready when its turn came.
+    std::size_t try_each() {
+        for (std::uint32_t k = 0; k < count_; ++k) {
+            select_case& s = cases_[poll_[k]];
+            channel* c = as_channel(s.c);
+            if (!c->closed.load(memory_order_acquire) &&
+                (s.send ? c->send_blocked() : c->recv_blocked())) {
+                continue;
+            }
+            c->mu.acquire();
+            G* wake = nullptr;
+            const bool done = attempt(c, s, &wake);
+            c->mu.release();
+            if (wake != nullptr) ready(wake);
+            if (done) return fired(poll_[k]);
+        }
+        return select_default;
+    }
+
+    /// All channels at one moment; parks if nothing is ready.
+    std::size_t decide(bool has_default) VOLE_NO_TS {
+        sort();
+        lock_all();
+        for (std::uint32_t k = 0; k < count_; ++k) {
+            select_case& s = cases_[poll_[k]];
+            G* wake = nullptr;
+            if (!attempt(as_channel(s.c), s, &wake)) continue;
+            unlock_all();
+            if (wake != nullptr) ready(wake);
+            return fired(poll_[k]);
+        }
+        if (has_default) {
+            unlock_all();
+            return select_default;
+        }
+        return wait();
+    }
+
+  private:
+    // Under c's lock. A closed channel is ready either way; fired() throws for a send.
+    bool attempt(channel* c, select_case& s, G** wake) noexcept VOLE_REQUIRES(c->mu) {
+        const bool closed = c->closed.load(memory_order_relaxed);
+        if (s.send) {
+            if (closed) {
+                send_on_closed_ = true;
+                return true;
+            }
+            return c->send_now(s.elem, wake);
+        }
+        if (c->recv_now(s.elem, wake)) {
+            s.ok = true;
+            return true;
+        }
+        s.ok = false;
+        return closed;
+    }
+
+    std::size_t fired(std::size_t index) const {
+        if (send_on_closed_) throw_send_on_closed();
+        return index;
+    }
+
+    void sort() noexcept {
+        std::copy(poll_, poll_ + count_, order_);
+        std::sort(order_, order_ + count_, [this](std::uint32_t a, std::uint32_t b) {
+            return std::less<>{}(cases_[a].c, cases_[b].c);
+        });
+    }
+
+    // Consecutive cases of one channel share its lock.
+    template <class F>
+    void each_channel(F&& f) noexcept {
+        channel* last = nullptr;
+        for (std::uint32_t k = 0; k < count_; ++k) {
+            channel* c = as_channel(cases_[order_[k]].c);
+            if (c != last) f(c);
+            last = c;
+        }
+    }
+    void lock_all() noexcept VOLE_NO_TS {
+        each_channel([](channel* c) VOLE_NO_TS { c->mu.acquire(); });
+    }
+    // A channel's lock may be the last thing that keeps this frame alive: the next one is read
+    // before it is released.
+    void unlock_all() noexcept VOLE_NO_TS {
+        channel* held = nullptr;
+        each_channel([&held](channel* c) VOLE_NO_TS {
+            if (held != nullptr) held->mu.release();
+            held = c;
+        });
+        if (held != nullptr) held->mu.release();
+    }
+
+    std::size_t wait() VOLE_NO_TS {
+        park_scope self;
+        G* g = self.g();
+        for (std::uint32_t k = 0; k < count_; ++k) {
+            const std::uint32_t i = order_[k];
+            select_case& s = cases_[i];
+            auto* w = ::new (static_cast<void*>(&waiters_[i])) waiter;
+            w->g = g;
+            w->elem = s.elem;
+            w->claim = &claim_;
+            w->c = as_channel(s.c);
+            w->index = i;
+            (s.send ? w->c->senders : w->c->receivers).push(w);
+        }
+        g->param = nullptr;
+        park(
+            g, [](G*, void* p) { static_cast<selection*>(p)->unlock_all(); }, this,
+            wait_reason::select);
+        lock_all();
+        auto* winner = static_cast<waiter*>(g->param);
+        for (std::uint32_t k = 0; k < count_; ++k) {
+            const std::uint32_t i = order_[k];
+            auto* w = reinterpret_cast<waiter*>(&waiters_[i]);
+            (cases_[i].send ? w->c->senders : w->c->receivers).remove(w);
+        }
+        unlock_all();
+        select_case& s = cases_[winner->index];
+        s.ok = winner->success;
+        if (s.send && !winner->success) throw_send_on_closed();
+        return winner->index;
+    }
+
+    select_case* cases_;
+    select_waiter* waiters_;
+    std::uint32_t* poll_;   // cases with a channel, in random order
+    std::uint32_t* order_;  // the same, by address of the channel
+    std::uint32_t count_ = 0;
+    bool send_on_closed_ = false;
+    atomic<std::uint32_t> claim_{0};
+};
+
+}  // namespace
+
+std::size_t chan_select(select_case* cases, std::size_t n, bool has_default,
+                        select_waiter* waiters, std::uint32_t* poll_order,
+                        std::uint32_t* lock_order) {
+    check_preempt();
+    selection s(cases, n, waiters, poll_order, lock_order);
+    if (s.count() == 0) {
+        if (has_default) return select_default;
+        for (;;) {
+            park_scope self;
+            park(self.g(), [](G*, void*) {}, nullptr, wait_reason::select_no_cases);
+        }
+    }
+    if (const std::size_t i = s.try_each(); i != select_default) return i;
+    return s.decide(has_default);
+}
+
+}  // namespace vole::detail
