@@ -62,6 +62,9 @@ class park_scope {
     alignas(G) std::byte thread_g_[sizeof(G)];
 };
 
+/// A random number for spreading choices; never 0. Cheap: a few cycles, no shared state.
+std::uint32_t fast_random() noexcept;
+
 /// True when spinning for a lock may pay: several Ps, another one running, nothing queued here.
 bool can_spin(int round) noexcept;
 void spin_once() noexcept;

@@ -10,8 +10,8 @@
 //
 // waiters, woken and starving are changed only under the bucket's lock (woken is cleared also by
 // the woken waiter as it takes the lock, by compare-and-swap); locked is set by compare-and-swap
-// anywhere, and cleared by compare-and-swap when no other bit is set (the fast path), else under
-// the bucket's lock.
+// anywhere, and cleared, when no other bit is set, by compare-and-swap or by the restartable
+// "compare, then store" of arch/rseq.hpp (the fast path), else under the bucket's lock.
 //
 // Why no wake-up is lost: a locker sets `waiters` by a read-modify-write that finds `locked` set,
 // under the bucket's lock, and queues itself before it lets go of that lock. The holder's fast
@@ -25,6 +25,7 @@
 
 #include "runtime/internal/fatal.hpp"
 #include "runtime/internal/futex.hpp"
+#include "runtime/internal/membarrier.hpp"
 #include "sync/src/wait_table.hpp"
 
 namespace vole::inline v0 {
@@ -76,6 +77,12 @@ void mutex::lock_slow() {
                 break;
             }
         }
+        // An unlocker may release by "compare, then store" (arch/rseq.hpp): the first bit that is
+        // set beside `locked` needs the fence, and a second look. Later ones find it set. The
+        // bucket's lock is held over a system call here: once per queue that forms.
+        if (set && seen == locked && fence_releasers()) {
+            set = (state_.load(memory_order_relaxed) & waiters) != 0;
+        }
         if (!set) {  // unlocked meanwhile: compete again
             b.mu.release();
             continue;
@@ -96,6 +103,12 @@ void mutex::lock_slow() {
 }
 
 void mutex::unlock_slow() {
+    std::uint32_t held = locked;
+    // release: pairs with the acquire of whoever locks next.
+    if (state_.compare_exchange_strong(held, 0, memory_order_release, memory_order_relaxed)) {
+        check_preempt();
+        return;
+    }
     if ((state_.load(memory_order_relaxed) & locked) == 0) {
         fatal("sync: unlock of unlocked mutex");
     }
@@ -122,6 +135,7 @@ void mutex::unlock_slow() {
         // release: the next holder sees what this one did.
         state_.fetch_and(~(locked | starving), memory_order_release);
         b.mu.release();
+        check_preempt();
         return;
     }
     addr_waiter* w = b.pop(this);
@@ -133,6 +147,7 @@ void mutex::unlock_slow() {
     }
     b.mu.release();
     if (w != nullptr) ready(w->g);
+    check_preempt();
 }
 
 }  // namespace vole

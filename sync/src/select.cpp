@@ -22,7 +22,7 @@ namespace {
 
 static_assert(sizeof(waiter) <= select_waiter_bytes);
 
-// Per thread and good enough: only the spread of choices depends on it.
+// xorshift, and a multiplication instead of a division.
 std::uint32_t random_below(std::uint32_t& state, std::uint32_t n) noexcept {
     state ^= state << 13;
     state ^= state >> 17;
@@ -30,23 +30,12 @@ std::uint32_t random_below(std::uint32_t& state, std::uint32_t n) noexcept {
     return static_cast<std::uint32_t>((std::uint64_t{state} * n) >> 32);
 }
 
-std::uint32_t seed() noexcept {
-    static constinit atomic<std::uint32_t> counter{1};
-    // relaxed, and not a read-modify-write: two threads with the same seed do no harm.
-    const std::uint32_t n = counter.load(memory_order_relaxed) + 0x9e3779b9u;
-    counter.store(n, memory_order_relaxed);
-    std::uint32_t x = n ^ static_cast<std::uint32_t>(arch::this_port::ticks());
-    x *= 0x85ebca6bu;
-    x ^= x >> 13;
-    return x != 0 ? x : 1;
-}
-
 class selection {
   public:
     selection(select_case* cases, std::size_t n, select_waiter* waiters, std::uint32_t* poll,
               std::uint32_t* order) noexcept
         : cases_(cases), waiters_(waiters), poll_(poll), order_(order) {
-        std::uint32_t state = seed();
+        std::uint32_t state = fast_random();
         for (std::size_t i = 0; i < n; ++i) {
             if (cases[i].c == nullptr) continue;  // never ready, takes no part
             const std::uint32_t at = count_ == 0 ? 0 : random_below(state, count_ + 1);

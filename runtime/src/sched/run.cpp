@@ -16,6 +16,7 @@
 #include <vole/runtime.hpp>
 
 #include "runtime/internal/fatal.hpp"
+#include "runtime/internal/membarrier.hpp"
 #include "runtime/src/os/settings.hpp"
 #include "runtime/src/sched/sched.hpp"
 #include "runtime/src/stack/arena.hpp"
@@ -55,6 +56,7 @@ void start(int max_procs) {
         sysmon_runs = true;
         pthread_atfork(nullptr, nullptr, poison_child);
         install_fault_handler();
+        enable_restartable_release();
     }
     // The first thread: without any there would be nobody to do what later fails to get one.
     P* p = nullptr;

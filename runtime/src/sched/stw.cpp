@@ -29,6 +29,7 @@ void unlock_world() noexcept {
 }
 
 void ask_running_ps() noexcept {
+    release_mode.fetch_or(release_attention, memory_order_relaxed);  // sysmon takes it back
     const std::uint32_t n = sched.procs.load(memory_order_relaxed);
     for (std::uint32_t i = 0; i < n; ++i) {
         P* p = sched.all_ps[i].load(memory_order_relaxed);

@@ -273,6 +273,13 @@ void park_scope::adopt_thread() noexcept {
 }
 void park_scope::release_thread() noexcept { g_->~G(); }
 
+std::uint32_t fast_random() noexcept {
+    const M* m = current_m();
+    if (m != nullptr && m->p != nullptr) [[likely]] return next_random(m->p);
+    const auto x = static_cast<std::uint32_t>(arch::this_port::ticks()) * 0x85ebca6bu;
+    return x != 0 ? x : 1;
+}
+
 bool can_spin(int round) noexcept {
     if (round >= 4 || num_cpu() <= 1) return false;
     const std::uint32_t procs = sched.procs.load(memory_order_relaxed);

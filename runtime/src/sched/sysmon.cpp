@@ -55,11 +55,13 @@ void ask_to_yield(P* p, std::int64_t now) noexcept {
     }
     if (now - p->seen_when < slice_ns || p->preempt.load(memory_order_relaxed)) return;
     p->preempt.store(true, memory_order_relaxed);
+    release_mode.fetch_or(release_attention, memory_order_relaxed);
     sched.preempt_requests.fetch_add(1, memory_order_relaxed);
 }
 
 bool inspect_all(std::int64_t now) noexcept {
     bool did = false;
+    bool asked = false;
     const std::uint32_t n = sched.procs.load(memory_order_acquire);
     for (std::uint32_t i = 0; i < n; ++i) {
         P* p = sched.all_ps[i].load(memory_order_acquire);
@@ -69,6 +71,11 @@ bool inspect_all(std::int64_t now) noexcept {
             case p_status::syscall: did |= retake_from_syscall(p, now); break;
             default: break;
         }
+        asked |= p->preempt.load(memory_order_relaxed);
+    }
+    if (!asked && (release_mode.load(memory_order_relaxed) & release_attention) != 0) {
+        release_mode.fetch_and(static_cast<unsigned char>(~release_attention),
+                               memory_order_relaxed);
     }
     // A backstop, not a part of the wake-up argument: see wake() in idle.cpp.
     if (sched.global_size.load(memory_order_relaxed) != 0) wake();

@@ -37,7 +37,13 @@ struct sigaction previous_bus;
     fatal("stack overflow", text.c_str());
 }
 
-void pass_on(const struct sigaction& old, int signal, siginfo_t* info, void* context) noexcept {
+void pass_on(struct sigaction& previous, int signal, siginfo_t* info, void* context) noexcept {
+    const struct sigaction old = previous;
+    // A handler that asked to be called once has been, from now on.
+    if ((old.sa_flags & static_cast<int>(SA_RESETHAND)) != 0) {
+        previous = {};
+        previous.sa_handler = SIG_DFL;
+    }
     if ((old.sa_flags & SA_SIGINFO) != 0 && old.sa_sigaction != nullptr) {
         old.sa_sigaction(signal, info, context);
         return;

@@ -52,11 +52,17 @@ class recv_result {
     T& value() & { return value_.value(); }
     T&& value() && { return std::move(value_).value(); }
 
-    recv_result(std::optional<T> value, bool closed) : value_(std::move(value)), closed_(closed) {}
+    /// Nothing, or closed.
+    explicit recv_result(bool closed) noexcept : closed_(closed) {}
+    /// What `make` gives, a std::optional<T>, constructed in place: a move that throws happens
+    /// once, where it can still be undone.
+    template <class Make>
+        requires(std::is_invocable_r_v<std::optional<T>, Make>)
+    explicit recv_result(Make&& make) : value_(make()) {}
 
   private:
     std::optional<T> value_;
-    bool closed_;
+    bool closed_ = false;
 };
 
 template <>
@@ -326,8 +332,10 @@ struct recv_ops {
     recv_result<V> try_recv() const {
         typename element<V>::slot s;
         const try_status status = chan_try_recv(handle(), s.get());
-        if (status == try_status::done) return {element<V>::take(handle(), s), false};
-        return {std::nullopt, status == try_status::closed};
+        if (status == try_status::done) {
+            return recv_result<V>([&] { return element<V>::take(handle(), s); });
+        }
+        return recv_result<V>(status == try_status::closed);
     }
 
     /// Receives until the channel is closed and drained; holds one value at a time.
@@ -341,9 +349,15 @@ struct recv_ops {
         explicit iterator(const recv_ops* c) : c_(c), value_(c->recv()) {}
         V& operator*() const noexcept { return *value_; }
         iterator& operator++() {
+            // In place, since V need not be assignable, and a move that throws must happen only
+            // where the channel gets the value back. Then the iterator is at the end.
             value_.reset();
-            // V need not be assignable or default-constructible, only movable.
-            if (std::optional<V> next = c_->recv()) value_.emplace(std::move(*next));
+            try {
+                ::new (static_cast<void*>(&value_)) std::optional<V>(c_->recv());
+            } catch (...) {
+                ::new (static_cast<void*>(&value_)) std::optional<V>();
+                throw;
+            }
             return *this;
         }
         void operator++(int) { ++*this; }

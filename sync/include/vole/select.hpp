@@ -289,8 +289,8 @@ class selector {
     struct send_entry final : entry {
         using V = typename C::value_type;
         template <class U>
-        send_entry(const C& c, U&& v, F f)
-            : handle(c), value(std::forward<U>(v)), f(std::move(f)) {}
+        send_entry(const C& c, U&& v, F callback)
+            : handle(c), value(std::forward<U>(v)), f(std::move(callback)) {}
         void prepare(detail::select_case& s) override {
             s.c = sent ? nullptr : handle.core();
             s.send = true;

@@ -45,11 +45,13 @@ class mutex {
 
     /// Fatal error "sync: unlock of unlocked mutex" if it is not locked.
     void unlock() {
-        std::uint32_t held = locked;
-        if (!state_.compare_exchange_strong(held, 0, detail::memory_order_release,
-                                            detail::memory_order_relaxed)) [[unlikely]] {
-            unlock_slow();
+        static_assert(sizeof(state_) == sizeof(unsigned));
+        if (detail::release_mode.load(detail::memory_order_relaxed) ==
+                detail::release_restartable &&
+            vole_clear_if(reinterpret_cast<unsigned*>(&state_), locked) != 0) [[likely]] {
+            return;
         }
+        unlock_slow();
     }
 
   private:
@@ -99,8 +101,10 @@ class wait_group {
                     wait_group* group;
                     ~at_end() { group->done(); }
                 } end{group};
+                // What f captured is gone before the waiter may go on.
+                std::decay_t<F> local(std::move(f));
                 try {
-                    std::move(f)();
+                    std::move(local)();
                 } catch (...) {
                     if (!std::current_exception()) throw;  // goexit passes
                     detail::report_uncaught_exception();

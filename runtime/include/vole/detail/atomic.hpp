@@ -5,6 +5,10 @@
 
 #include <atomic>
 
+extern "C" {
+int vole_clear_if(unsigned* word, unsigned expected) noexcept;
+}
+
 namespace vole::inline v0::detail {
 
 template <class T>
@@ -15,5 +19,11 @@ using std::memory_order_acquire;
 using std::memory_order_relaxed;
 using std::memory_order_release;
 using std::memory_order_seq_cst;
+
+/// What a lock's fast release needs to know, in one byte. Both ways of releasing are right at any
+/// time, so a stale value only costs time.
+inline constexpr unsigned char release_restartable = 1;  // by vole_clear_if (arch/rseq.hpp)
+inline constexpr unsigned char release_attention = 2;    // somebody is asked to yield: look closer
+extern atomic<unsigned char> release_mode;
 
 }  // namespace vole::detail

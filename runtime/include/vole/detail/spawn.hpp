@@ -48,7 +48,9 @@ void run_main(const options& opts, void (*fn)(void*), void* arg);
 /// A null function pointer, empty std::function and the like.
 template <class F>
 bool is_nil_callable(const F& f) noexcept {
-    if constexpr (std::is_pointer_v<F> || std::is_member_pointer_v<F>) {
+    if constexpr (std::is_function_v<F>) {
+        return false;
+    } else if constexpr (std::is_pointer_v<F> || std::is_member_pointer_v<F>) {
         return f == nullptr;
     } else if constexpr (requires { { f == nullptr } -> std::convertible_to<bool>; }) {
         return f == nullptr;
