@@ -39,7 +39,11 @@ chan_core* chan_make(std::size_t elem_size, std::size_t elem_align, std::size_t 
         (elem_size != 0 && capacity > (most - header - align) / elem_size)) {
         throw runtime_error("makechan: size out of range");
     }
-    void* memory = ::operator new(header + capacity * elem_size, std::align_val_t{align});
+    // The aligned form only where it is needed: malloc's caches do not serve it.
+    const std::size_t bytes = header + capacity * elem_size;
+    void* memory = align <= __STDCPP_DEFAULT_NEW_ALIGNMENT__
+                       ? ::operator new(bytes)
+                       : ::operator new(bytes, std::align_val_t{align});
     auto* c = ::new (memory) channel;
     c->elem_size = static_cast<std::uint32_t>(elem_size);
     c->capacity = capacity;
@@ -52,7 +56,11 @@ void chan_free(chan_core* core) noexcept {
     channel* c = as_channel(core);
     const std::size_t align = c->align;
     c->~channel();
-    ::operator delete(static_cast<void*>(c), std::align_val_t{align});
+    if (align <= __STDCPP_DEFAULT_NEW_ALIGNMENT__) {
+        ::operator delete(static_cast<void*>(c));
+    } else {
+        ::operator delete(static_cast<void*>(c), std::align_val_t{align});
+    }
 }
 
 bool chan_take_left(chan_core* core, void* out) noexcept VOLE_NO_TS {

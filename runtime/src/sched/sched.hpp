@@ -55,6 +55,7 @@ struct alignas(64) P {
     P* link = nullptr;  // idle list
     std::uint32_t id = 0;
     std::uint32_t random = 1;
+    std::uint32_t wake_skips = 0;  // wake-ups still to be left out, see wake_slow
     std::uint64_t next_id = 0;  // goroutine ids are taken in batches
     std::uint64_t last_id = 0;
     std::uint32_t stacks = 0;
@@ -109,6 +110,7 @@ struct scheduler {
     atomic<std::uint32_t> spinning{0};  // Ms that look for work
     atomic<std::uint32_t> idle_p_count{0};
     atomic<std::uint32_t> global_size{0};
+    atomic<std::uint32_t> wake_backoff{0};  // grows while woken threads find nothing
     atomic<std::uint32_t> procs{0};
     atomic<bool> stopping{false};  // the world
     atomic<bool> poisoned{false};  // this process is a forked child

@@ -203,7 +203,14 @@ G* find_runnable(M* m, bool* inherit) noexcept {
     if (procs > 1 &&
         (m->spinning || 2 * sched.spinning.load(memory_order_relaxed) < procs - idle)) {
         if (!m->spinning) start_spinning(m);
-        if (G* g = steal(m); g != nullptr) return g;
+        if (G* g = steal(m); g != nullptr) {
+            if (sched.wake_backoff.load(memory_order_relaxed) != 0) {
+                sched.wake_backoff.store(0, memory_order_relaxed);
+            }
+            return g;
+        }
+        const std::uint32_t backoff = sched.wake_backoff.load(memory_order_relaxed);
+        if (backoff < 63) sched.wake_backoff.store(backoff * 2 + 1, memory_order_relaxed);
     }
     {
         lock_guard held(sched.mu);

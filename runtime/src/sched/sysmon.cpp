@@ -62,6 +62,7 @@ void ask_to_yield(P* p, std::int64_t now) noexcept {
 bool inspect_all(std::int64_t now) noexcept {
     bool did = false;
     bool asked = false;
+    bool waiting = false;  // a goroutine, behind one that runs
     const std::uint32_t n = sched.procs.load(memory_order_acquire);
     for (std::uint32_t i = 0; i < n; ++i) {
         P* p = sched.all_ps[i].load(memory_order_acquire);
@@ -72,13 +73,19 @@ bool inspect_all(std::int64_t now) noexcept {
             default: break;
         }
         asked |= p->preempt.load(memory_order_relaxed);
+        waiting |= !p->runq.empty_hint();
     }
     if (!asked && (release_mode.load(memory_order_relaxed) & release_attention) != 0) {
         release_mode.fetch_and(static_cast<unsigned char>(~release_attention),
                                memory_order_relaxed);
     }
-    // A backstop, not a part of the wake-up argument: see wake() in idle.cpp.
-    if (sched.global_size.load(memory_order_relaxed) != 0) wake();
+    // The goroutines that wake_slow's bet has kept waiting, and nothing else if the argument in
+    // idle.cpp is right.
+    if (sched.idle_p_count.load(memory_order_relaxed) != 0 &&
+        (waiting || sched.global_size.load(memory_order_relaxed) != 0)) {
+        wake();
+        did = true;
+    }
     return did;
 }
 
