@@ -14,6 +14,7 @@
 
 #include "runtime/internal/fatal.hpp"
 #include "runtime/internal/park.hpp"
+#include "runtime/src/sched/sanitizer.hpp"
 
 namespace vole::inline v0::detail {
 
@@ -28,7 +29,7 @@ _Unwind_Exception* exception_of(const G* g) noexcept {
 
 constexpr _Unwind_Exception_Class goexit_class = 0x564f4c4500455849;  // "VOLE\0EXI"
 
-_Unwind_Reason_Code at_frame(int, _Unwind_Action actions, _Unwind_Exception_Class,
+VOLE_NO_TSAN _Unwind_Reason_Code at_frame(int, _Unwind_Action actions, _Unwind_Exception_Class,
                              _Unwind_Exception*, _Unwind_Context*, void* g) {
     if ((actions & _UA_END_OF_STACK) != 0) {
         exception_of(static_cast<G*>(g))->exception_class = 0;

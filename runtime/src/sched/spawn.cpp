@@ -305,7 +305,7 @@ void end_commit(G* g, void*) noexcept {
 
 }  // namespace
 
-void end_goroutine(G* g) noexcept {
+VOLE_NO_TSAN void end_goroutine(G* g) noexcept {
     if (g->is_main) [[unlikely]] {
         lock_guard held(sched.mu);
         ++sched.mains_gone;
@@ -332,7 +332,7 @@ VOLE_NO_TSAN void vole_goroutine_main(void* arg) {
     finish_switch();
     run_body(g);
 }
-void vole_goroutine_exit() noexcept {
+VOLE_NO_TSAN void vole_goroutine_exit() noexcept {
     vole::detail::end_goroutine(vole::detail::current_g());
 }
 }

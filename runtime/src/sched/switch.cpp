@@ -90,17 +90,21 @@ inline G* pick_direct(M* m, bool* inherit) noexcept {
     return g;
 }
 
-// Runs on g0, from its top, at every visit.
-VOLE_NO_TSAN [[noreturn]] void g0_run(void*) noexcept {
-    M* m = current_m();
-    tell_arrived(m, nullptr);
-    finish_switch();
+VOLE_NO_TSAN [[noreturn]] void run_next(M* m) noexcept {
     bool inherit = false;
     G* g = schedule(m, &inherit);
     if (g == nullptr) arch::vole_gogo(&m->exit_context);
     begin_turn(m, g, inherit);
     tell_leave(m, nullptr, false, g);
     arch::vole_gogo(&g->sched);
+}
+
+// Runs on g0, from its top, at every visit.
+VOLE_NO_TSAN [[noreturn]] void g0_run(void*) noexcept {
+    M* m = current_m();
+    tell_arrived(m, nullptr);
+    finish_switch();
+    run_next(m);
 }
 
 VOLE_NO_TSAN inline void direct_switch(M* m, G* g, G* next, bool inherit, bool ends) noexcept {
@@ -154,7 +158,7 @@ void finish_switch() noexcept {
     }
 }
 
-void switch_out(M* m, G* g, park_commit commit, void* arg) noexcept {
+VOLE_NO_TSAN void switch_out(M* m, G* g, park_commit commit, void* arg) noexcept {
     leave_commit(m, g, commit, arg);
     bool inherit = false;
     G* next = pick_direct(m, &inherit);
@@ -162,8 +166,9 @@ void switch_out(M* m, G* g, park_commit commit, void* arg) noexcept {
 }
 
 VOLE_NO_TSAN void g0_start(void* arg) noexcept {
-    static_cast<M*>(arg)->g0_top = __builtin_frame_address(0);
-    g0_run(nullptr);
+    M* m = static_cast<M*>(arg);
+    m->g0_top = __builtin_frame_address(0);
+    run_next(m);
 }
 
 // ---- parking (park.hpp) -----------------------------------------------------------------------
