@@ -63,7 +63,7 @@ P* release_p(M* m) noexcept {
 // When the only work is this P's runnext, waking a thread for it is a bet: that this goroutine goes
 // on for longer than a thread needs to wake up. A pair of goroutines that talk to each other loses
 // the bet each time, at 3 us a wake-up for a hand-over of 50 ns. So after a thread has been woken
-// and found nothing, this P leaves out the next 1, 3, 7 .. 63 such wake-ups; a successful steal
+// and found nothing, this P leaves out the next 1, 3, 7 .. 1023 such wake-ups; a successful steal
 // sets that back to none. sysmon looks for goroutines that were kept waiting by it.
 void wake_slow() noexcept {
     if (const M* m = current_m(); m != nullptr && m->p != nullptr) {

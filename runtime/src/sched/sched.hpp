@@ -65,6 +65,7 @@ struct alignas(64) P {
     run_queue runq;
 
     // sysmon's own notes about this P
+    std::uint64_t seen_switches = 0;
     std::uint32_t seen_tick = 0;
     std::uint32_t seen_syscall_tick = 0;
     std::int64_t seen_when = 0;

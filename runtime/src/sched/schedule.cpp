@@ -210,7 +210,7 @@ G* find_runnable(M* m, bool* inherit) noexcept {
             return g;
         }
         const std::uint32_t backoff = sched.wake_backoff.load(memory_order_relaxed);
-        if (backoff < 63) sched.wake_backoff.store(backoff * 2 + 1, memory_order_relaxed);
+        if (backoff < 1023) sched.wake_backoff.store(backoff * 2 + 1, memory_order_relaxed);
     }
     {
         lock_guard held(sched.mu);

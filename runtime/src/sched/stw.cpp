@@ -101,6 +101,9 @@ bool resize_procs(std::uint32_t procs) noexcept {
     lock_guard held(sched.mu);
     const std::uint32_t old = sched.procs.load(memory_order_relaxed);
     sched.procs.store(procs, memory_order_release);
+    for (std::uint32_t i = 0; i < procs; ++i) {
+        sched.all_ps[i].load(memory_order_relaxed)->runq.set_shared(procs > 1);
+    }
     for (std::uint32_t i = procs; i < old; ++i) retire(sched.all_ps[i].load(memory_order_relaxed));
     return true;
 }

@@ -62,7 +62,7 @@ void ask_to_yield(P* p, std::int64_t now) noexcept {
 bool inspect_all(std::int64_t now) noexcept {
     bool did = false;
     bool asked = false;
-    bool waiting = false;  // a goroutine, behind one that runs
+    bool waiting = false;  // a goroutine, since the last round, behind one that runs
     const std::uint32_t n = sched.procs.load(memory_order_acquire);
     for (std::uint32_t i = 0; i < n; ++i) {
         P* p = sched.all_ps[i].load(memory_order_acquire);
@@ -73,7 +73,9 @@ bool inspect_all(std::int64_t now) noexcept {
             default: break;
         }
         asked |= p->preempt.load(memory_order_relaxed);
-        waiting |= !p->runq.empty_hint();
+        const std::uint64_t switches = p->stats.switches.load(memory_order_relaxed);
+        waiting |= !p->runq.empty_hint() && switches == p->seen_switches;
+        p->seen_switches = switches;
     }
     if (!asked && (release_mode.load(memory_order_relaxed) & release_attention) != 0) {
         release_mode.fetch_and(static_cast<unsigned char>(~release_attention),
