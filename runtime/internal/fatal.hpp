@@ -19,7 +19,7 @@ class message {
     void write_to(int fd) noexcept;  ///< writes and empties
 
   private:
-    char text_[512] = {};
+    char text_[1024] = {};
     unsigned size_ = 0;
 };
 

@@ -51,9 +51,31 @@ void wait_for_p(M* m, G* g) noexcept {
         nullptr);
 }
 
+// The same on the system stack, whose frames cannot be left: the goroutine waits in the queue as
+// one that is tied to this thread, and the thread sleeps here until it is handed a P.
+void wait_for_p_here(M* m, G* g) noexcept {
+    const bool tied = m->locked_g != nullptr;
+    m->locked_g = g;
+    g->locked_m = m;
+    set_status(g, g_status::syscall, g_status::runnable);
+    {
+        lock_guard held(sched.mu);
+        global_put(g);
+    }
+    wake();
+    stop_locked_m(m);
+    set_status(g, g_status::runnable, g_status::running);
+    m->curg = g;
+    if (tied) return;
+    m->locked_g = nullptr;
+    g->locked_m = nullptr;
+}
+
 void come_back(M* m, G* g) noexcept {
     if (take_idle_p(m)) {
         resume_with_p(m, g);
+    } else if (m->on_system_stack) {
+        wait_for_p_here(m, g);
     } else {
         wait_for_p(m, g);
     }
@@ -101,7 +123,7 @@ void leave_syscall() noexcept {
 
 void enter_blocking() noexcept {
     M* m = current_m();
-    if (m == nullptr || m->curg == nullptr || m->on_system_stack) return;
+    if (m == nullptr || m->curg == nullptr) return;
     if (m->blocking_depth++ != 0) return;
     G* g = m->curg;
     set_status(g, g_status::running, g_status::syscall);
@@ -113,14 +135,14 @@ void enter_blocking() noexcept {
 
 void leave_blocking() noexcept {
     M* m = current_m();
-    if (m == nullptr || m->curg == nullptr || m->on_system_stack) return;
+    if (m == nullptr || m->curg == nullptr) return;
     if (--m->blocking_depth != 0) return;
     come_back(m, m->curg);
 }
 
 void call_on_system_stack(void (*fn)(void*), void* arg) {
     M* m = current_m();
-    if (m == nullptr || m->curg == nullptr || m->on_system_stack || m->p == nullptr) {
+    if (m == nullptr || m->curg == nullptr || m->on_system_stack) {
         fn(arg);  // an ordinary thread, or already there
         return;
     }

@@ -65,7 +65,6 @@ class mutex {
     void unlock_slow();
 
     detail::atomic<std::uint32_t> state_{0};
-    std::uint32_t reserved_ = 0;
 };
 
 /// Go's sync.WaitGroup: waits for a number of things to be done.
