@@ -141,11 +141,15 @@ void run_main(const options& opts, void (*fn)(void*), void* arg) {
     spawn_ticket t = spawn_begin(main_options, sizeof(main_call*), alignof(main_call*));
     ::new (t.storage) main_call*(&call);
     {
-        lock_guard held(sched.mu);
-        ++sched.runs_waiting;
-        if (!call.detect) ++sched.runs_undetected;
+        // Counted, but not queued yet: nobody may take that for a deadlock.
+        external_waker not_queued_yet;
+        {
+            lock_guard held(sched.mu);
+            ++sched.runs_waiting;
+            if (!call.detect) ++sched.runs_undetected;
+        }
+        spawn_commit(t, main_entry, nullptr);
     }
-    spawn_commit(t, main_entry, nullptr);
     call.done.sleep();
 }
 

@@ -213,7 +213,8 @@ void attach_stack(P* p, G* g) noexcept {
         color = (reinterpret_cast<std::uintptr_t>(g->stack_lo) / slot_bytes) % 4 * 192;
     }
     g->stack_hi = g->stack_lo + g->stack_size;
-    if (arena.guards() == guard_kind::canary && g->stack_size == slot_bytes) [[unlikely]] {
+    g->has_canary = arena.guards() == guard_kind::canary && g->stack_size == slot_bytes;
+    if (g->has_canary) [[unlikely]] {
         *reinterpret_cast<std::uint64_t*>(g->stack_lo + guard_bytes) = canary_word;
     }
     tell_new_stack(g);
@@ -234,7 +235,7 @@ void release_stack(P* p, G* g) noexcept {
     if (g->stack_size != slot_bytes) [[unlikely]] {
         arena.unmap_custom(g->stack_lo, g->stack_size);
     } else {
-        if (arena.guards() == guard_kind::canary) [[unlikely]] check_canary(g);
+        if (g->has_canary) [[unlikely]] check_canary(g);
         if (p->stacks == P::stack_cache) [[unlikely]] {
             p->stacks /= 2;
             arena.give(p->stack + p->stacks, P::stack_cache / 2);

@@ -82,12 +82,13 @@ M* take_m() noexcept {
     }
     if (void* memory = permanent_alloc(sizeof(M), alignof(M)); memory != nullptr) {
         M* m = ::new (memory) M;
-        M* head = sched.all_ms.load(memory_order_relaxed);
+        // acquire, here and on failure: head's id is read.
+        M* head = sched.all_ms.load(memory_order_acquire);
         do {
             m->all = head;
             m->id = head != nullptr ? head->id + 1 : 0;
-        } while (!sched.all_ms.compare_exchange_weak(head, m, memory_order_release,
-                                                     memory_order_relaxed));
+        } while (!sched.all_ms.compare_exchange_weak(head, m, memory_order_acq_rel,
+                                                     memory_order_acquire));
         return m;
     }
     lock_guard held(sched.mu);

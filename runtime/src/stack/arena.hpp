@@ -3,7 +3,8 @@
 // The arena reserves regions of PROT_NONE address space and makes them accessible slot by slot
 // range (contiguous, so the kernel keeps two mappings a region, however many slots). A slot's
 // lowest guard_bytes are a guard: MADV_GUARD_INSTALL where the kernel has it (no mapping each),
-// else mprotect up to a budget of mappings, else none, and then park() checks a canary.
+// else mprotect up to a budget of mappings, else none, and then a canary is checked when the goroutine
+// ends.
 //
 // The promise that lets a G be made without a stack: `ensure(n)` has made n slots accessible, with
 // n >= Gs + what all P caches can hold; so whoever needs a slot finds one in its cache or here.

@@ -15,6 +15,7 @@
 #pragma once
 
 #include <cstddef>
+#include <exception>
 #include <iterator>
 #include <memory>
 #include <new>
@@ -117,18 +118,17 @@ struct element {
                 struct guard {
                     chan_core* c;
                     box<V>* b;
-                    bool moved = false;
+                    int exceptions = std::uncaught_exceptions();
                     ~guard() {
-                        if (moved) {
+                        if (std::uncaught_exceptions() == exceptions) {
                             delete b;
                         } else {
                             chan_put_back(c, b);
                         }
                     }
                 } g{c, b};
-                std::optional<V> out(std::in_place, std::move(b->value));
-                g.moved = true;
-                return out;
+                // Constructed where the caller wants it: no second move that could throw.
+                return std::optional<V>(std::in_place, std::move(b->value));
             }
         }
     }

@@ -1,0 +1,450 @@
+"""Runs the benchmarks of Vole, Go and Boost side by side and prints one table.
+
+Noise on a shared machine only ever adds time, so every number is the minimum of several rounds,
+and a round runs the sides one after the other (vole, go, boost, vole, ...): whatever slows the
+machine for a while slows all three. Each measurement is a process of its own.
+
+Standard library only. `main` takes the arguments without the program's name and returns the exit
+status: 0 if everything that is installed ran, 1 if something failed or, with --check, a target was
+missed, 2 for a wrong argument.
+"""
+
+import argparse
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+SIDES = ("vole", "go", "boost")
+PROCS_VARIABLE = {"vole": "VOLE_MAXPROCS", "go": "GOMAXPROCS", "boost": "BENCH_PROCS"}
+GIB = 1 << 30
+KIB = 1 << 10
+
+
+class Row:
+    """One benchmark. `targets` maps a peer to the ratio of times that we promise to stay under."""
+
+    def __init__(self, name, what, targets=None, names=None, counters=None, single=False,
+                 memory=0, most_rounds=99):
+        self.name = name
+        self.what = what
+        self.targets = targets or {}
+        self.names = names or {}  # where a side calls it something else
+        self.counters = counters or {}  # name: (unit, absolute target or None)
+        self.single = single  # one thread by nature: run with one P only
+        self.memory = memory  # what must be free to run it
+        self.most_rounds = most_rounds
+
+    def name_for(self, side):
+        return self.names.get(side, self.name)
+
+
+BYTES_EACH = {"bytes_each": ("B", 4.7 * KIB)}
+ROWS = [
+    Row("switch_raw", "one context switch", {"boost": 1.2}, single=True),
+    Row("switch_raw_sites", "the same from two call sites", single=True),
+    Row("yield", "one gosched, two goroutines", {"go": 0.3}),
+    Row("spawn_exit", "start, run, end, wait", {"go": 0.4}),
+    Row("pingpong", "one hop, unbuffered", {"go": 0.4}),
+    Row("pingpong_pairs", "one hop, 32 pairs at once"),
+    Row("pingpong_locked", "one hop between two threads"),
+    Row("buffered", "one item, capacity 128", {"go": 0.6}),
+    Row("select_ready_2", "one select of 2, ready", {"go": 0.6}),
+    Row("select_ready_8", "one select of 8, ready", {"go": 0.6}),
+    Row("select_blocked_2", "select of 2 parks, + ack", {"go": 0.5}),
+    Row("select_blocked_8", "select of 8 parks, + ack", {"go": 0.5}),
+    Row("mutex", "lock and unlock, alone", {"go": 0.9}),
+    Row("mutex_contended", "lock and unlock, 64 goroutines", {"go": 1.0}),
+    Row("skynet", "a tree of a million leaves", {"go": 0.5}, memory=12 * GIB, most_rounds=5),
+    Row("parked", "create and park a million", {"go": 1.0}, counters=BYTES_EACH,
+        memory=8 * GIB, most_rounds=5),
+    Row("parked_nogc", "the same, Go's collector off", memory=8 * GIB, most_rounds=5,
+        names={"vole": "parked", "boost": ""}),
+    Row("steal_balance", "one task of a burst of 1024", counters={"efficiency": ("", None)}),
+]
+
+
+def quiet(command, **options):
+    """Output of a command that may fail; then ''."""
+    try:
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                              text=True, check=False, **options)
+    except OSError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def first_match(pattern, path):
+    try:
+        found = re.search(pattern, Path(path).read_text(errors="replace"), re.MULTILINE)
+    except OSError:
+        return ""
+    return found.group(1).strip() if found else ""
+
+
+# ---- what is there
+
+
+def build_vole(build_dir):
+    """The directory that holds the programs, after ninja has had its say."""
+    if not (build_dir / "build.ninja").exists():
+        raise SystemExit(f"bench: {build_dir} is no build directory; set one up with\n"
+                         f"  meson setup -Dbench=true -Dbuildtype=release {build_dir} {ROOT}")
+    options = json.loads((build_dir / "meson-info" / "intro-buildoptions.json").read_text())
+    if not any(o["name"] == "bench" and o["value"] for o in options):
+        subprocess.run(["meson", "configure", str(build_dir), "-Dbench=true"], check=True,
+                       stdout=subprocess.DEVNULL)
+    done = subprocess.run(["ninja", "-C", str(build_dir)], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, check=False)
+    if done.returncode != 0:
+        sys.stderr.write(done.stdout)
+        raise SystemExit(1)
+    return build_dir / "test" / "bench"
+
+
+def build_go(bench_dir):
+    """(program, why there is none)."""
+    if shutil.which("go") is None:
+        return None, "not installed (Debian package golang-go)"
+    program = bench_dir / "go-bench"
+    env = {**os.environ, "GOPROXY": "off", "GOFLAGS": "", "GOTOOLCHAIN": "local", "GOWORK": "off",
+           "GOCACHE": str((bench_dir / "go-cache").resolve())}
+    done = subprocess.run(["go", "build", "-buildvcs=false", "-o", str(program.resolve()), "."],
+                          cwd=HERE / "go", env=env, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, check=False)
+    if done.returncode != 0:
+        return None, "did not build: " + done.stdout.strip().replace("\n", " ")
+    return program, ""
+
+
+def find_programs(build_dir, wanted):
+    """{side: program}, {side: why it is missing}."""
+    bench_dir = build_vole(build_dir)
+    programs, missing = {"vole": bench_dir / "vole-bench"}, {}
+    if not programs["vole"].exists():
+        raise SystemExit("bench: vole-bench was not built (is Google Benchmark installed?)")
+    if "go" in wanted:
+        program, why = build_go(bench_dir)
+        if program:
+            programs["go"] = program
+        else:
+            missing["go"] = why
+    if "boost" in wanted:
+        if (bench_dir / "boost-bench").exists():
+            programs["boost"] = bench_dir / "boost-bench"
+        else:
+            missing["boost"] = "not installed (Debian package libboost-fiber-dev)"
+    return programs, missing
+
+
+def describe(build_dir, programs):
+    """Machine, kernel, compiler and peers: what the numbers depend on."""
+    compiler = ""
+    try:
+        commands = json.loads((build_dir / "compile_commands.json").read_text())
+        words = [w for w in commands[0]["command"].split() if not w.endswith("ccache")]
+        compiler = quiet([words[0], "--version"]).split("\n", maxsplit=1)[0]
+    except (OSError, LookupError, ValueError):
+        pass
+    project = json.loads(quiet(["meson", "introspect", str(build_dir), "--projectinfo"]) or "{}")
+    options = json.loads((build_dir / "meson-info" / "intro-buildoptions.json").read_text())
+    value = {o["name"]: o["value"] for o in options}
+    info = {
+        "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "machine": {
+            "architecture": platform.machine(),
+            "cpu": first_match(r"^model name\s*:\s*(.*)$", "/proc/cpuinfo"),
+            "cpus": len(os.sched_getaffinity(0)),
+            "memory_kib": int(first_match(r"^MemTotal:\s*(\d+)", "/proc/meminfo") or 0),
+        },
+        "kernel": platform.release(),
+        "system": first_match(r'^PRETTY_NAME="?([^"\n]*)', "/etc/os-release"),
+        "libc": " ".join(platform.libc_ver()),
+        "compiler": compiler,
+        "build": {k: value.get(k) for k in ("buildtype", "optimization", "b_ndebug", "b_lto")},
+        "vole": project.get("version", ""),
+        "google_benchmark": quiet(["pkg-config", "--modversion", "benchmark"]),
+        "go": None,
+        "boost": None,
+    }
+    if "go" in programs:
+        info["go"] = quiet(["go", "env", "GOVERSION"])
+    if "boost" in programs:
+        version = first_match(r'^#define BOOST_LIB_VERSION "([^"]*)"',
+                              "/usr/include/boost/version.hpp")
+        info["boost"] = version.replace("_", ".")
+    return info
+
+
+# ---- measuring
+
+
+class Results:
+    """All measurements, and why some are missing."""
+
+    def __init__(self):
+        self.raw = {}  # (row name, procs, side): list of {"ns": ..., counters}
+        self.absent = {}  # the same key: a word for the table
+        self.failures = []
+
+    def add(self, key, measurement):
+        self.raw.setdefault(key, []).append(measurement)
+
+    def best(self, key, what="ns"):
+        values = [m[what] for m in self.raw.get(key, []) if what in m]
+        if not values:
+            return None
+        return max(values) if what == "efficiency" else min(values)
+
+
+def measure(program, side, name, procs, min_time, timeout, counters):
+    env = {**os.environ, PROCS_VARIABLE[side]: str(procs)}
+    command = [str(program), f"--benchmark_filter=^{name}/", f"--benchmark_min_time={min_time}",
+               "--benchmark_format=json"]
+    done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True, errors="replace", timeout=timeout, check=False)
+    if done.returncode != 0:
+        tail = done.stderr.strip().splitlines()[-3:]
+        raise RuntimeError(f"exit status {done.returncode}: " + " | ".join(tail))
+    found = json.loads(done.stdout)["benchmarks"] if done.stdout.strip() else []
+    if not found:
+        return None
+    result = {"ns": found[0]["real_time"]}
+    result.update({c: found[0][c] for c in counters if c in found[0]})
+    return result
+
+
+def available_memory():
+    return int(first_match(r"^MemAvailable:\s*(\d+)", "/proc/meminfo") or 0) * KIB
+
+
+def run_all(rows, programs, options, results):
+    measurements = []
+    for row in rows:
+        for procs in [1] if row.single else options.procs:
+            for number in range(min(options.rounds, row.most_rounds)):
+                measurements.append((number, row, procs))
+    # A whole round of everything before the next: minutes lie between two looks at one thing.
+    measurements.sort(key=lambda m: m[0])
+    for done, (number, row, procs) in enumerate(measurements):
+        if sys.stderr.isatty():
+            print(f"\r\x1b[Kround {number + 1}/{options.rounds}  {row.name}  procs {procs}"
+                  f"  ({done * 100 // len(measurements)}%)", end="", file=sys.stderr, flush=True)
+        for side in SIDES:
+            key = (row.name, procs, side)
+            name = row.name_for(side)
+            if side not in programs or not name or key in results.absent:
+                continue
+            if row.memory > available_memory():
+                results.absent[key] = "no memory"
+                continue
+            try:
+                measurement = measure(programs[side], side, name, procs, options.min_time,
+                                      options.timeout, row.counters)
+            except (RuntimeError, ValueError, KeyError) as problem:
+                results.absent[key] = "failed"
+                results.failures.append(f"{side} {row.name}, procs {procs}: {problem}")
+            except subprocess.TimeoutExpired:
+                results.absent[key] = "hung"
+                results.failures.append(f"{side} {row.name}, procs {procs}: nothing after "
+                                        f"{options.timeout} s")
+            else:
+                if measurement is None:
+                    results.absent[key] = "-"  # no equivalent there
+                else:
+                    results.add(key, measurement)
+    if sys.stderr.isatty():
+        print("\r\x1b[K", end="", file=sys.stderr)
+
+
+# ---- the table
+
+
+def shown_time(ns):
+    for unit, factor in (("s", 1e9), ("ms", 1e6), ("us", 1e4)):
+        if ns >= factor:
+            return f"{ns / (1e3 if unit == 'us' else factor):.4g} {unit}"
+    return f"{ns:.1f} ns" if ns >= 10 else f"{ns:.2f} ns"
+
+
+def shown_counter(value, unit):
+    return f"{value:.0f} {unit}" if unit else f"{value:.3f}"
+
+
+def verdicts(row, procs, results):
+    """[(peer or '', ratio or value, target, met)] for one line of the table."""
+    found = []
+    ours = results.best((row.name, procs, "vole"))
+    for peer, target in row.targets.items():
+        theirs = results.best((row.name, procs, peer))
+        if ours and theirs:
+            found.append((peer, ours / theirs, target, ours / theirs <= target))
+    return found
+
+
+def table(rows, programs, missing, options, results):
+    """(lines, number of targets met, number missed)."""
+    met = missed = 0
+    head = ["benchmark", "procs", "vole", "go", "boost", "/go", "/boost", "target", ""]
+    body = []
+    for row in rows:
+        for procs in [1] if row.single else options.procs:
+            keys = {side: (row.name, procs, side) for side in SIDES}
+            if not any(key in results.raw or key in results.absent for key in keys.values()):
+                continue
+            cells = [row.name, str(procs)]
+            best = {side: results.best(keys[side]) for side in SIDES}
+            for side in SIDES:
+                if best[side] is not None:
+                    cells.append(shown_time(best[side]))
+                elif side in missing or side not in programs:
+                    cells.append("absent")
+                else:
+                    cells.append(results.absent.get(keys[side], "-"))
+            for peer in ("go", "boost"):
+                both = best["vole"] and best[peer]
+                cells.append(f"{best['vole'] / best[peer]:.2f}" if both else "")
+            judged = verdicts(row, procs, results)
+            cells.append(" ".join(f"<= {t:g} {peer}" for peer, _, t, _ in judged))
+            cells.append(" ".join("met" if ok else "MISSED" for *_, ok in judged))
+            met += sum(ok for *_, ok in judged)
+            missed += sum(not ok for *_, ok in judged)
+            body.append(cells)
+            for counter, (unit, target) in row.counters.items():
+                values = {side: results.best(keys[side], counter) for side in SIDES}
+                cells = ["  " + counter, str(procs)]
+                cells += ["" if values[s] is None else shown_counter(values[s], unit)
+                          for s in SIDES]
+                for peer in ("go", "boost"):
+                    both = values["vole"] and values[peer]
+                    cells.append(f"{values['vole'] / values[peer]:.2f}" if both else "")
+                if target and values["vole"] is not None:
+                    ok = values["vole"] <= target
+                    met, missed = met + ok, missed + (not ok)
+                    cells += [f"<= {target:.0f} {unit}", "met" if ok else "MISSED"]
+                else:
+                    cells += ["", ""]
+                body.append(cells)
+    widths = [max(len(line[i]) for line in [head, *body]) for i in range(len(head))]
+
+    def line(cells):
+        left = {0, 7, 8}
+        return "  ".join(c.ljust(w) if i in left else c.rjust(w)
+                         for i, (c, w) in enumerate(zip(cells, widths))).rstrip()
+
+    return [line(head), line(["-" * w for w in widths]), *map(line, body)], met, missed
+
+
+def heading(info, programs, missing):
+    machine = info["machine"]
+    lines = [f"{machine['cpu'] or machine['architecture']}, {machine['cpus']} CPUs, "
+             f"{info['system']}, kernel {info['kernel']}",
+             f"vole {info['vole']}: {info['compiler']}, "
+             f"-O{info['build']['optimization']}"
+             + (", assertions on" if str(info["build"]["b_ndebug"]) != "true" else "")]
+    for side, name in (("go", "Go"), ("boost", "Boost")):
+        if side in programs:
+            lines.append(f"{side}: {info[side]}")
+        elif side in missing:
+            lines.append(f"{side}: {name} is absent: {missing[side]}")
+    return lines
+
+
+def as_json(info, rows, options, missing, results):
+    measured = []
+    for row in rows:
+        for procs in [1] if row.single else options.procs:
+            entry = {"benchmark": row.name, "operation": row.what, "procs": procs,
+                     "sides": {}, "targets": []}
+            for side in SIDES:
+                key = (row.name, procs, side)
+                if key in results.raw:
+                    best = {what: results.best(key, what) for what in results.raw[key][0]}
+                    entry["sides"][side] = {"best": best, "raw": results.raw[key]}
+                elif key in results.absent:
+                    entry["sides"][side] = {"absent": results.absent[key]}
+            for peer, ratio, target, ok in verdicts(row, procs, results):
+                entry["targets"].append({"peer": peer, "ratio": ratio, "at_most": target,
+                                         "met": ok})
+            for counter, (unit, target) in row.counters.items():
+                value = results.best((row.name, procs, "vole"), counter)
+                if target and value is not None:
+                    entry["targets"].append({"counter": counter, "unit": unit, "value": value,
+                                             "at_most": target, "met": value <= target})
+            if entry["sides"]:
+                measured.append(entry)
+    return {"format": 1, **info, "absent": missing, "rounds": options.rounds,
+            "min_time_s": options.min_time, "failures": results.failures,
+            "results": measured}
+
+
+def arguments(argv):
+    parser = argparse.ArgumentParser(
+        prog="bench", description="Vole's benchmarks beside Go's and Boost's, as one table.")
+    parser.add_argument("name", nargs="*",
+                        help="only benchmarks whose name contains NAME: "
+                             + ", ".join(r.name for r in ROWS))
+    parser.add_argument("--build-dir", type=Path, default=ROOT / "build" / "release")
+    parser.add_argument("--json", metavar="FILE", help="write everything measured to FILE")
+    parser.add_argument("--procs", default="1,2", help="numbers of Ps (default 1,2)")
+    parser.add_argument("--rounds", type=int, help="rounds of which the minimum counts (5)")
+    parser.add_argument("--min-time", type=float, help="seconds of one measurement (0.1)")
+    parser.add_argument("--quick", action="store_true", help="2 rounds of 0.03 s: a first look")
+    parser.add_argument("--only", metavar="SIDES", default=",".join(SIDES),
+                        help="which of vole,go,boost to run")
+    parser.add_argument("--timeout", type=int, default=120, help="seconds until one run is hung")
+    parser.add_argument("--check", action="store_true", help="exit 1 when a target is missed")
+    options = parser.parse_args(argv)
+    try:
+        options.procs = [int(p) for p in options.procs.split(",")]
+    except ValueError:
+        parser.error("--procs takes numbers with commas between them")
+    if min(options.procs) < 1:
+        parser.error("--procs takes positive numbers")
+    options.rounds = options.rounds or (2 if options.quick else 5)
+    options.min_time = options.min_time or (0.03 if options.quick else 0.1)
+    options.only = options.only.split(",")
+    if not set(options.only) <= set(SIDES):
+        parser.error("--only takes some of " + ",".join(SIDES))
+    options.rows = [r for r in ROWS
+                    if not options.name or any(part in r.name for part in options.name)]
+    if not options.rows:
+        parser.error("no benchmark has such a name; there are: " + ", ".join(r.name for r in ROWS))
+    return options
+
+
+def main(argv):
+    try:
+        options = arguments(argv)
+    except SystemExit as stop:  # argparse has said why
+        return stop.code
+    programs, missing = find_programs(options.build_dir, options.only)
+    programs = {side: p for side, p in programs.items() if side in options.only}
+    info = describe(options.build_dir, programs)
+    results = Results()
+    try:
+        run_all(options.rows, programs, options, results)
+    except KeyboardInterrupt:
+        print("\ninterrupted: what was measured so far", file=sys.stderr)
+    lines, met, missed = table(options.rows, programs, missing, options, results)
+    print("\n".join([*heading(info, programs, missing), "", *lines, ""]))
+    if met + missed:
+        print(f"{met} of {met + missed} targets met; each number is the least of "
+              f"{options.rounds} interleaved rounds")
+    for failure in results.failures:
+        print("failed: " + failure)
+    if options.json:
+        text = json.dumps(as_json(info, options.rows, options, missing, results), indent=1)
+        Path(options.json).write_text(text + "\n", encoding="utf-8")
+    return 1 if results.failures or (options.check and missed) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,3 @@
+module volebench
+
+go 1.19

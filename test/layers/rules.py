@@ -1,0 +1,33 @@
+"""The rules of the house, as tables. check.py reads them; a new exception is made here, with its reason."""
+
+# From bottom to top. A floor may use what stands before it.
+FLOORS = ("arch", "runtime", "sync", "time", "net")
+
+# Everything may be used by these, nothing depends on them.
+ROOF = ("test", "tools")
+
+# Folders whose files are nobody else's business. Unit tests look inside on purpose.
+PRIVATE = {f"{floor}/src": (floor, "test") for floor in FLOORS}
+
+# Public headers: what is installed.
+PUBLIC = tuple(f"{floor}/include" for floor in FLOORS if floor != "arch")
+
+# Where a register or an instruction may be named.
+ASSEMBLY_HOME = "arch/"
+
+# file: reason. Assembly outside arch/ that is allowed.
+ASSEMBLY_ALLOWED = {
+    "test/": "tests put values into registers to see whether a switch keeps them",
+}
+
+MAX_LINES = 600
+
+# file: reason. Files that may be longer.
+LONG_ALLOWED = {}
+
+# Folders that need no README.md of their own: the one above speaks for them.
+NO_README_BELOW = ("include", "src", "internal", "expected", "texts", "lib", "cross", "go",
+                   "amd64", "arm64", "subproject", "installed")
+
+SOURCE_SUFFIXES = (".cpp", ".hpp", ".S", ".py", ".sh", ".go")
+CXX_SUFFIXES = (".cpp", ".hpp", ".S")

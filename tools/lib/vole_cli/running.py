@@ -1,0 +1,130 @@
+"""`vole run`: compile one file against the libraries, run it.
+
+The program is kept in build/run/, in a folder named after the file's path and the options. Beside
+it lie the list of files it was made of (the compiler's own, from -MMD) and a digest of their
+contents, of the libraries and of the flags; when that digest is the same, nothing is compiled.
+The program takes this process over (exec), so its exit status, its signals and its terminal are
+its own.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import builds
+from console import BUILD, EXIT_USAGE, Failure, environment, say, shown
+
+KEPT_PROGRAMS = 200
+LIBRARIES = ["libvole.a"]
+
+
+def _digest(paths, salt):
+    """Of the contents, not the times: a checkout of another branch and back compiles nothing."""
+    total = hashlib.sha256(json.dumps(salt).encode())
+    for path in sorted(paths):
+        try:
+            content = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        except OSError:
+            content = "missing"
+        total.update(f"{path}\0{content}\0".encode())
+    return total.hexdigest()
+
+
+def _read_depfile(path):
+    """The prerequisites of a make rule; the compiler escapes blanks with a backslash."""
+    text = path.read_text(encoding="utf-8", errors="surrogateescape").replace("\\\n", " ")
+    names = text.split(":", 1)[1].replace("\\ ", "\0").split()
+    return [name.replace("\0", " ").replace("$$", "$") for name in names]
+
+
+def _flags(config):
+    flags = ["-std=c++20", "-O2", "-g", "-fno-omit-frame-pointer", "-pthread"]
+    if config.sanitize:
+        flags.append("-fsanitize=" + ",".join(config.sanitize))
+    return flags
+
+
+def _prune(folder):
+    programs = sorted(folder.iterdir(), key=lambda p: p.stat().st_mtime, reverse=True)
+    for old in programs[KEPT_PROGRAMS:]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _compile(config, source, home, salt):
+    """Makes home/program; returns only when that worked."""
+    compile_flags, link_flags = builds.library_flags(config)
+    work = home / f"new-{os.getpid()}"
+    work.mkdir(parents=True)
+    try:
+        program, depfile = work / source.stem, work / "depfile"
+        command = [config.cxx, *_flags(config), *compile_flags, "-MMD", "-MF", depfile,
+                   source, "-o", program, *link_flags]
+        command = [str(part) for part in command]
+        done = subprocess.run(command, stdout=sys.stderr, env=environment(), check=False)
+        if done.returncode != 0:
+            raise Failure(f"{source} does not compile; the command was\n  {shown(command)}",
+                          EXIT_USAGE)
+        inputs = _read_depfile(depfile)
+        made_of = {"inputs": inputs, "digest": _digest(inputs + _archives(config), salt)}
+        # The program first: a list without its program is only a reason to compile again.
+        program.replace(home / source.stem)
+        listing = work / "made-of.json"
+        listing.write_text(json.dumps(made_of), encoding="utf-8")
+        listing.replace(home / "made-of.json")
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _archives(config):
+    return [str(config.dir / name) for name in LIBRARIES]
+
+
+def _up_to_date(config, home, program, salt):
+    try:
+        made_of = json.loads((home / "made-of.json").read_text(encoding="utf-8"))
+        return (program.exists()
+                and made_of["digest"] == _digest(made_of["inputs"] + _archives(config), salt))
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def program_for(config, source):
+    """Path of the up-to-date program made of `source`."""
+    if not source.exists():
+        raise Failure(f"no such file: {source}", EXIT_USAGE)
+    if source.is_dir():
+        raise Failure(f"{source} is a folder; give one C++ file", EXIT_USAGE)
+    source = source.resolve()
+    builds.ensure(config, lambda: LIBRARIES)
+    salt = [builds.compiler_version(config.cxx), _flags(config)]
+    key = hashlib.sha256(f"{source}\0{config.name}".encode()).hexdigest()[:16]
+    home = BUILD / "run" / f"{source.stem}-{key}"
+    program = home / source.stem
+    if not _up_to_date(config, home, program, salt):
+        with builds.locked("run-" + key):
+            if not _up_to_date(config, home, program, salt):
+                _compile(config, source, home, salt)
+        _prune(BUILD / "run")
+    os.utime(home)
+    return program
+
+
+def run(config, file, arguments):
+    program = program_for(config, Path(file))
+    command = [*config.wrapper, str(program), *arguments]
+    # Python ignores these two; what is ignored stays so over exec, and the program would differ
+    # from one started by hand.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        os.execvp(command[0], command)
+    except OSError as error:
+        raise Failure(f"cannot start {command[0]}: {error.strerror}") from error
+
