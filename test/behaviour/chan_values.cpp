@@ -158,7 +158,9 @@ TEST_CASE("CHAN-23 no instance is left after a hand-over of any kind", "[chan][v
             const int rounds = scaled(500, 50);
             run_on(procs, [&] {
                 auto c = vole::make_chan<tracked>(cap);
+                // One for each side: on a common one the two selects would pair with each other.
                 auto idle = vole::make_chan<tracked>();
+                auto silent = vole::make_chan<tracked>();
                 vole::wait_group senders;
                 vole::wait_group receivers;
                 senders.go([&] {
@@ -181,7 +183,7 @@ TEST_CASE("CHAN-23 no instance is left after a hand-over of any kind", "[chan][v
                 });
                 receivers.go([&] {
                     for (bool open = true; open;) {
-                        vole::select(vole::on_recv(idle), vole::on_recv(c, [&](std::optional<tracked> v) {
+                        vole::select(vole::on_recv(silent), vole::on_recv(c, [&](std::optional<tracked> v) {
                                          open = v.has_value();
                                          if (v) sums[1] += v->value;
                                      }));

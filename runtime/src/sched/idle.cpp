@@ -65,17 +65,17 @@ P* release_p(M* m) noexcept {
 // the bet each time, at 3 us a wake-up for a hand-over of 50 ns. So after a thread has been woken
 // and found nothing, this P leaves out the next 1, 3, 7 .. 1023 such wake-ups; a successful steal
 // sets that back to none. sysmon looks for goroutines that were kept waiting by it.
-void wake_slow() noexcept {
-    if (const M* m = current_m(); m != nullptr && m->p != nullptr) {
-        P* p = m->p;
-        if (p->runq.ring_empty() && sched.global_size.load(memory_order_relaxed) == 0) {
-            if (p->wake_skips != 0) {
-                --p->wake_skips;
-                return;
-            }
-            p->wake_skips = sched.wake_backoff.load(memory_order_relaxed);
-        }
+bool skip_wake(P* p) noexcept {
+    if (!p->runq.ring_empty()) return false;
+    if (p->wake_skips != 0) {
+        --p->wake_skips;
+        return true;
     }
+    p->wake_skips = sched.wake_backoff.load(memory_order_relaxed);
+    return false;
+}
+
+void wake_slow() noexcept {
     std::uint32_t none = 0;
     if (!sched.spinning.compare_exchange_strong(none, 1, memory_order_seq_cst,
                                                 memory_order_relaxed)) {

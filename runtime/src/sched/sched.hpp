@@ -181,12 +181,18 @@ std::uint32_t next_random(P* p) noexcept;
 // ---- idle.cpp -------------------------------------------------------------------------------
 /// Any: makes sure an idle P looks for work that was just published.
 void wake_slow() noexcept;
-inline void wake() noexcept {
+inline bool should_wake() noexcept {
     // seq_cst, both: the other half of the argument in idle.cpp.
-    if (sched.idle_p_count.load(memory_order_seq_cst) != 0 &&
-        sched.spinning.load(memory_order_seq_cst) == 0) [[unlikely]] {
-        wake_slow();
-    }
+    return sched.idle_p_count.load(memory_order_seq_cst) != 0 &&
+           sched.spinning.load(memory_order_seq_cst) == 0;
+}
+inline void wake() noexcept {
+    if (should_wake()) [[unlikely]] wake_slow();
+}
+/// Any thread that owns p: the same for a goroutine that was put into p's runnext.
+bool skip_wake(P* p) noexcept;
+inline void wake_for_next(P* p) noexcept {
+    if (should_wake() && !skip_wake(p)) [[unlikely]] wake_slow();
 }
 /// Any: gives p to a thread. False (p is idle again): none sleeps and none can be created.
 bool start_m(P* p, bool spinning) noexcept VOLE_EXCLUDES(sched.mu);

@@ -189,8 +189,11 @@ void spawn_commit(spawn_ticket t, void (*entry)(void*), void (*destroy)(void*)) 
     if (p != nullptr) [[likely]] {
         bump(p->stats.created);
         run_queue_put(p, g, true);
-    } else {
-        sched.created.fetch_add(1, memory_order_relaxed);
+        wake_for_next(p);
+        return;
+    }
+    sched.created.fetch_add(1, memory_order_relaxed);
+    {
         lock_guard held(sched.mu);
         global_put(g);
     }

@@ -213,7 +213,10 @@ void ready(G* g, bool next) {
     M* m = current_m();
     if (m != nullptr && m->p != nullptr) [[likely]] {
         run_queue_put(m->p, g, next);
-    } else {
+        wake_for_next(m->p);
+        return;
+    }
+    {
         lock_guard held(sched.mu);
         global_put(g);
     }

@@ -200,7 +200,10 @@ def _one_process(command, limits, env, cwd, names, folder, outcome, on_case):
     outcome.output += out
     cases, opened = parse(report.read_text(encoding="utf-8", errors="replace"))
     # A failed assertion makes a positive status too; with all passed, something else ended it.
-    died = status is None or status < 0 or (status > 0 and all(c.passed for c in cases))
+    died = (opened is not None or status is None or status < 0
+            or (status > 0 and all(c.passed for c in cases)))
+    if status is None and opened is None and cases and not cases[-1].passed:
+        cases[-1].detail += "\n" + ended(status)
     if opened is not None:
         cases.append(Case(opened, False, 0.0, f"{ended(status)} in this test case"))
     done = {case.name for case in cases}
@@ -210,13 +213,14 @@ def _one_process(command, limits, env, cwd, names, folder, outcome, on_case):
         # Between two cases, or after the last one: in a destructor, or in what a sanitizer
         # reports when the process ends.
         cases.append(Case("(end of the process)", False, 0.0, f"{ended(status)} outside any test"))
-    elif rest and not died and opened is None:
+    elif rest and not died:
         for name in rest:
             cases.append(Case(name, False, 0.0, "was listed but did not run"))
         rest = []
+    if died and cases:
+        # What the process said last belongs to the case it died in.
+        cases[-1].detail = "\n".join(filter(None, (cases[-1].detail, _tail(out))))
     for case in cases:
-        if not case.passed:
-            case.detail = "\n".join(part for part in (case.detail, _tail(out)) if part)
         on_case(case)
     outcome.cases += cases
     return rest
