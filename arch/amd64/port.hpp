@@ -53,20 +53,18 @@ struct this_port {
     // thread_local may be (and is) read once per function, and then names the wrong thread.
     static void* current_m() noexcept {
         void* m;
-        asm volatile(
-            "movq vole_tls_m@gottpoff(%%rip), %0\n\t"
-            "movq %%fs:(%0), %0"
-            : "=r"(m));
+        asm volatile("movq vole_tls_m@gottpoff(%%rip), %0\n\t"
+                     "movq %%fs:(%0), %0"
+                     : "=r"(m));
         return m;
     }
     static void set_current_m(void* m) noexcept {
         void* offset;
-        asm volatile(
-            "movq vole_tls_m@gottpoff(%%rip), %0\n\t"
-            "movq %1, %%fs:(%0)"
-            : "=&r"(offset)
-            : "r"(m)
-            : "memory");
+        asm volatile("movq vole_tls_m@gottpoff(%%rip), %0\n\t"
+                     "movq %1, %%fs:(%0)"
+                     : "=&r"(offset)
+                     : "r"(m)
+                     : "memory");
     }
 };
 

@@ -52,25 +52,23 @@ struct this_port {
     static void* current_m() noexcept {
         void* m;
         void* offset;
-        asm volatile(
-            "adrp %1, :gottprel:vole_tls_m\n\t"
-            "ldr %1, [%1, :gottprel_lo12:vole_tls_m]\n\t"
-            "mrs %0, tpidr_el0\n\t"
-            "ldr %0, [%0, %1]"
-            : "=&r"(m), "=&r"(offset));
+        asm volatile("adrp %1, :gottprel:vole_tls_m\n\t"
+                     "ldr %1, [%1, :gottprel_lo12:vole_tls_m]\n\t"
+                     "mrs %0, tpidr_el0\n\t"
+                     "ldr %0, [%0, %1]"
+                     : "=&r"(m), "=&r"(offset));
         return m;
     }
     static void set_current_m(void* m) noexcept {
         void* base;
         void* offset;
-        asm volatile(
-            "adrp %1, :gottprel:vole_tls_m\n\t"
-            "ldr %1, [%1, :gottprel_lo12:vole_tls_m]\n\t"
-            "mrs %0, tpidr_el0\n\t"
-            "str %2, [%0, %1]"
-            : "=&r"(base), "=&r"(offset)
-            : "r"(m)
-            : "memory");
+        asm volatile("adrp %1, :gottprel:vole_tls_m\n\t"
+                     "ldr %1, [%1, :gottprel_lo12:vole_tls_m]\n\t"
+                     "mrs %0, tpidr_el0\n\t"
+                     "str %2, [%0, %1]"
+                     : "=&r"(base), "=&r"(offset)
+                     : "r"(m)
+                     : "memory");
     }
 };
 

@@ -50,33 +50,33 @@ struct eh_state {
 };
 
 struct G {
-    arch::gobuf sched;                   // where it goes on; valid while it does not run
-    M* m = nullptr;                      // the M that runs it or ran it last
-    G* link = nullptr;                   // in whatever single list it is in
-    char* stack_lo = nullptr;            // lowest address, guard included; null: no stack yet
-    char* stack_hi = nullptr;            // end of the stack
-    void* eh_caught = nullptr;           // eh_state, packed beside errno
+    arch::gobuf sched;          // where it goes on; valid while it does not run
+    M* m = nullptr;             // the M that runs it or ran it last
+    G* link = nullptr;          // in whatever single list it is in
+    char* stack_lo = nullptr;   // lowest address, guard included; null: no stack yet
+    char* stack_hi = nullptr;   // end of the stack
+    void* eh_caught = nullptr;  // eh_state, packed beside errno
     unsigned eh_uncaught = 0;
     int saved_errno = 0;
     atomic<g_status> status{g_status::idle};
     wait_reason reason = wait_reason::none;
-    bool is_thread = false;              // stands for an ordinary thread that waits: no context
-    bool is_main = false;                // of some run()
-    bool has_canary = false;             // its stack has no guard: see stack_arena
-    std::uint32_t lock_count = 0;        // lock_os_thread nesting
+    bool is_thread = false;        // stands for an ordinary thread that waits: no context
+    bool is_main = false;          // of some run()
+    bool has_canary = false;       // its stack has no guard: see stack_arena
+    std::uint32_t lock_count = 0;  // lock_os_thread nesting
     std::uint64_t id = 0;
-    void* param = nullptr;               // from the waker: which waiter fired
+    void* param = nullptr;  // from the waker: which waiter fired
     M* locked_m = nullptr;
     void (*entry)(void*) = nullptr;
     void (*destroy)(void*) = nullptr;
-    void* closure = nullptr;             // inline_closure, or a heap block
+    void* closure = nullptr;  // inline_closure, or a heap block
     std::uint64_t parent_id = 0;
-    const char* name = nullptr;          // heap copy, or null
+    const char* name = nullptr;            // heap copy, or null
     atomic<std::uint32_t> thread_note{0};  // is_thread only: the futex word
     std::uint32_t stack_size = 0;          // asked for; the slot's size once it has one
     alignas(inline_closure_align) std::byte inline_closure[inline_closure_bytes];
 #if defined(VOLE_ASAN) || defined(VOLE_TSAN)
-    void* sanitizer = nullptr;           // fake stack or fiber
+    void* sanitizer = nullptr;  // fake stack or fiber
 #endif
 };
 

@@ -33,18 +33,22 @@ class VOLE_CAPABILITY("lock") lock {
 
     void acquire() noexcept VOLE_ACQUIRE() {
         // acquire: pairs with the release store of the previous holder.
-        if (held_.exchange(1, memory_order_acquire) != 0) [[unlikely]] acquire_slow();
-        if (lock_ranks_checked) [[unlikely]] lock_rank_enter(rank_);
+        if (held_.exchange(1, memory_order_acquire) != 0) [[unlikely]]
+            acquire_slow();
+        if (lock_ranks_checked) [[unlikely]]
+            lock_rank_enter(rank_);
     }
 
     bool try_acquire() noexcept VOLE_TRY_ACQUIRE(true) {
         if (held_.exchange(1, memory_order_acquire) != 0) return false;
-        if (lock_ranks_checked) [[unlikely]] lock_rank_enter(rank_);
+        if (lock_ranks_checked) [[unlikely]]
+            lock_rank_enter(rank_);
         return true;
     }
 
     void release() noexcept VOLE_RELEASE() {
-        if (lock_ranks_checked) [[unlikely]] lock_rank_leave(rank_);
+        if (lock_ranks_checked) [[unlikely]]
+            lock_rank_leave(rank_);
         held_.store(0, memory_order_release);
     }
 

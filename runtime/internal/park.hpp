@@ -45,10 +45,12 @@ void yield_to_others();
 class park_scope {
   public:
     park_scope() noexcept : g_(current_g()) {
-        if (g_ == nullptr) [[unlikely]] adopt_thread();
+        if (g_ == nullptr) [[unlikely]]
+            adopt_thread();
     }
     ~park_scope() {
-        if (adopted_) [[unlikely]] release_thread();
+        if (adopted_) [[unlikely]]
+            release_thread();
     }
     park_scope(const park_scope&) = delete;
     park_scope& operator=(const park_scope&) = delete;

@@ -35,15 +35,14 @@ chan_core* chan_make(std::size_t elem_size, std::size_t elem_align, std::size_t 
     const std::size_t align = elem_align < alignof(channel) ? alignof(channel) : elem_align;
     constexpr auto most = static_cast<std::size_t>(std::numeric_limits<std::ptrdiff_t>::max());
     const std::size_t header = header_bytes(align);
-    if (capacity > most ||
-        (elem_size != 0 && capacity > (most - header - align) / elem_size)) {
+    if (capacity > most || (elem_size != 0 && capacity > (most - header - align) / elem_size)) {
         throw runtime_error("makechan: size out of range");
     }
     // The aligned form only where it is needed: malloc's caches do not serve it.
     const std::size_t bytes = header + capacity * elem_size;
     void* memory = align <= __STDCPP_DEFAULT_NEW_ALIGNMENT__
                        ? ::operator new(bytes)
-                       : ::operator new(bytes, std::align_val_t{align});
+                       : ::operator new (bytes, std::align_val_t{align});
     auto* c = ::new (memory) channel;
     c->elem_size = static_cast<std::uint32_t>(elem_size);
     c->capacity = capacity;
@@ -59,7 +58,7 @@ void chan_free(chan_core* core) noexcept {
     if (align <= __STDCPP_DEFAULT_NEW_ALIGNMENT__) {
         ::operator delete(static_cast<void*>(c));
     } else {
-        ::operator delete(static_cast<void*>(c), std::align_val_t{align});
+        ::operator delete (static_cast<void*>(c), std::align_val_t{align});
     }
 }
 

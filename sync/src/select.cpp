@@ -183,16 +183,16 @@ class selection {
 
 }  // namespace
 
-std::size_t chan_select(select_case* cases, std::size_t n, bool has_default,
-                        select_waiter* waiters, std::uint32_t* poll_order,
-                        std::uint32_t* lock_order) {
+std::size_t chan_select(select_case* cases, std::size_t n, bool has_default, select_waiter* waiters,
+                        std::uint32_t* poll_order, std::uint32_t* lock_order) {
     check_preempt();
     selection s(cases, n, waiters, poll_order, lock_order);
     if (s.count() == 0) {
         if (has_default) return select_default;
         for (;;) {
             park_scope self;
-            park(self.g(), [](G*, void*) {}, nullptr, wait_reason::select_no_cases);
+            park(
+                self.g(), [](G*, void*) {}, nullptr, wait_reason::select_no_cases);
         }
     }
     if (const std::size_t i = s.try_each(); i != select_default) return i;

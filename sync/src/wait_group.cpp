@@ -76,8 +76,8 @@ void wait_group::wait() {
             b.mu.release();
             return;
         }
-    } while (!state_.compare_exchange_weak(seen, seen + 1, memory_order_acq_rel,
-                                           memory_order_acquire));
+    } while (
+        !state_.compare_exchange_weak(seen, seen + 1, memory_order_acq_rel, memory_order_acquire));
     park_scope self;
     addr_waiter w;
     w.g = self.g();

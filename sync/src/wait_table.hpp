@@ -19,13 +19,13 @@ namespace vole::inline v0::detail {
 struct addr_waiter {
     G* g = nullptr;
     const void* addr = nullptr;
-    addr_waiter* next = nullptr;   // in the FIFO of one address
-    addr_waiter* last = nullptr;   // of the first: the end of that FIFO
-    addr_waiter* left = nullptr;   // of the first: the treap
+    addr_waiter* next = nullptr;  // in the FIFO of one address
+    addr_waiter* last = nullptr;  // of the first: the end of that FIFO
+    addr_waiter* left = nullptr;  // of the first: the treap
     addr_waiter* right = nullptr;
     std::uint32_t priority = 0;
-    bool handed = false;           // out: got what it waited for, need not compete
-    std::int64_t since = 0;        // when it first queued, CLOCK_MONOTONIC ns
+    bool handed = false;     // out: got what it waited for, need not compete
+    std::int64_t since = 0;  // when it first queued, CLOCK_MONOTONIC ns
 };
 
 struct wait_bucket {

@@ -23,19 +23,33 @@ namespace {
 
 // What can be written down at all; asked of types only, so nothing here needs to run.
 template <class C, class T>
-concept can_send = requires(C c, T v) { c.send(std::move(v)); };
+concept can_send = requires(C c, T v) {
+    c.send(std::move(v));
+};
 template <class C, class T>
-concept can_try_send = requires(C c, T v) { c.try_send(std::move(v)); };
+concept can_try_send = requires(C c, T v) {
+    c.try_send(std::move(v));
+};
 template <class C>
-concept can_recv = requires(C c) { c.recv(); };
+concept can_recv = requires(C c) {
+    c.recv();
+};
 template <class C>
-concept can_try_recv = requires(C c) { c.try_recv(); };
+concept can_try_recv = requires(C c) {
+    c.try_recv();
+};
 template <class C>
-concept can_range = requires(C c) { c.begin() != c.end(); };
+concept can_range = requires(C c) {
+    c.begin() != c.end();
+};
 template <class C>
-concept can_close = requires(C c) { c.close(); };
+concept can_close = requires(C c) {
+    c.close();
+};
 template <class C>
-concept can_send_nothing = requires(C c) { c.send(); };
+concept can_send_nothing = requires(C c) {
+    c.send();
+};
 
 }  // namespace
 
@@ -67,7 +81,8 @@ TEST_CASE("CHAN-2 a buffered channel takes cap values without a receiver", "[cha
                       ok.equal(c.len(), k);
                   }
                   ok.equal(c.cap(), n);
-                  for (std::size_t k = 1; k <= n; ++k) ok.equal(c.recv().value_or(-1), static_cast<int>(k));
+                  for (std::size_t k = 1; k <= n; ++k)
+                      ok.equal(c.recv().value_or(-1), static_cast<int>(k));
                   ok.equal(c.len(), 0U);
               }
           }) == "");
@@ -75,12 +90,14 @@ TEST_CASE("CHAN-2 a buffered channel takes cap values without a receiver", "[cha
 
 TEST_CASE("CHAN-3 sizes that cannot be are refused", "[chan]") {
     CHECK_THROWS_WITH(vole::make_chan<int>(SIZE_MAX), "makechan: size out of range");
-    CHECK_THROWS_WITH(vole::make_chan<int>(SIZE_MAX / sizeof(int) + 1), "makechan: size out of range");
+    CHECK_THROWS_WITH(vole::make_chan<int>(SIZE_MAX / sizeof(int) + 1),
+                      "makechan: size out of range");
     CHECK_THROWS_WITH(vole::make_chan<std::uint64_t>(SIZE_MAX / sizeof(std::uint64_t) + 1),
                       "makechan: size out of range");
     CHECK_THROWS_WITH(vole::make_chan<std::string>(SIZE_MAX / 2), "makechan: size out of range");
     CHECK_THROWS_AS(vole::make_chan<int>(SIZE_MAX), vole::runtime_error);
-    CHECK_THROWS_WITH(vole::make_chan<large>(SIZE_MAX / sizeof(large) + 1), "makechan: size out of range");
+    CHECK_THROWS_WITH(vole::make_chan<large>(SIZE_MAX / sizeof(large) + 1),
+                      "makechan: size out of range");
 }
 
 TEST_CASE("CHAN-4 elements of any size and alignment", "[chan]") {
@@ -312,7 +329,8 @@ TEST_CASE("CHAN-14 a buffered channel works as a semaphore", "[chan]") {
                         three.send();
                         const int now = ++in_three;
                         int seen = most_in_three;
-                        while (now > seen && !most_in_three.compare_exchange_weak(seen, now)) {}
+                        while (now > seen && !most_in_three.compare_exchange_weak(seen, now)) {
+                        }
                         if (i % 8 == 4) vole::gosched();
                         --in_three;
                         three.recv();
@@ -343,7 +361,8 @@ TEST_CASE("CHAN-17 values are FIFO at every capacity", "[chan]") {
           }) == "");
 }
 
-TEST_CASE("CHAN-19 many senders and receivers: nothing lost, nothing twice, each sender in order", "[chan]") {
+TEST_CASE("CHAN-19 many senders and receivers: nothing lost, nothing twice, each sender in order",
+          "[chan]") {
     for (const int procs : {1, 2, 4}) {
         for (const std::size_t cap : {0U, 1U, 7U}) {
             const int each = scaled(500, 50);

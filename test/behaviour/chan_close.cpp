@@ -70,8 +70,10 @@ TEST_CASE("CHAN-28 close wakes all parked receivers with the end", "[chan][close
             for (int i = 0; i < count; ++i) {
                 all.go([&, i] {
                     int& mine = ended[static_cast<std::size_t>(i)];
-                    if (i % 2 == 0) mine = c.recv() == std::nullopt ? 1 : -1;
-                    else mine = v.recv() ? -1 : 1;
+                    if (i % 2 == 0)
+                        mine = c.recv() == std::nullopt ? 1 : -1;
+                    else
+                        mine = v.recv() ? -1 : 1;
                 });
             }
             settle();
@@ -97,7 +99,9 @@ TEST_CASE("CHAN-28 close makes all parked senders throw in their own goroutines"
                 try {
                     c.send(i);
                     texts.emplace_back("sent");
-                } catch (const vole::runtime_error& e) { texts.emplace_back(e.what()); }
+                } catch (const vole::runtime_error& e) {
+                    texts.emplace_back(e.what());
+                }
             });
         }
         settle();
@@ -148,7 +152,8 @@ TEST_CASE("CHAN-29 send on a closed channel throws and takes nothing", "[chan][c
                   ok(p != nullptr, "send left its argument");
                   ok.throws<vole::runtime_error>(text, [&] { c.try_send(std::move(p)); });
                   ok(p != nullptr, "try_send left its argument");
-                  ok.throws<vole::runtime_error>(text, [&] { vole::select(vole::on_send(c, std::move(p))); });
+                  ok.throws<vole::runtime_error>(
+                      text, [&] { vole::select(vole::on_send(c, std::move(p))); });
                   ok(p != nullptr, "on_send left its argument");
                   ok.throws<vole::runtime_error>(text, [&] {
                       vole::select(vole::on_send(c, std::move(p)), vole::otherwise([] {}));
@@ -194,7 +199,9 @@ TEST_CASE("CHAN-30 of many that close at once exactly one succeeds", "[chan][clo
                         try {
                             c.close();
                             ++closed;
-                        } catch (const vole::runtime_error&) { ++refused; }
+                        } catch (const vole::runtime_error&) {
+                            ++refused;
+                        }
                     });
                 }
                 all.wait();
@@ -205,8 +212,9 @@ TEST_CASE("CHAN-30 of many that close at once exactly one succeeds", "[chan][clo
     }
 }
 
-TEST_CASE("CHAN-31 close wakes a select that wanted to send, which throws and leaves its other cases",
-          "[chan][close][select]") {
+TEST_CASE(
+    "CHAN-31 close wakes a select that wanted to send, which throws and leaves its other cases",
+    "[chan][close][select]") {
     std::string text;
     bool value_left = false;
     bool others_clean = false;
@@ -218,8 +226,11 @@ TEST_CASE("CHAN-31 close wakes a select that wanted to send, which throws and le
         all.go([&] {
             auto p = std::make_unique<int>(3);
             try {
-                vole::select(vole::on_recv(other), vole::on_send(c, std::move(p)), vole::on_send(third, 1));
-            } catch (const vole::runtime_error& e) { text = e.what(); }
+                vole::select(vole::on_recv(other), vole::on_send(c, std::move(p)),
+                             vole::on_send(third, 1));
+            } catch (const vole::runtime_error& e) {
+                text = e.what();
+            }
             value_left = p != nullptr && *p == 3;
         });
         settle();
@@ -233,7 +244,8 @@ TEST_CASE("CHAN-31 close wakes a select that wanted to send, which throws and le
     CHECK(others_clean);
 }
 
-TEST_CASE("CHAN-24 a receiver woken by a value has it, whatever happens before it runs", "[chan][close]") {
+TEST_CASE("CHAN-24 a receiver woken by a value has it, whatever happens before it runs",
+          "[chan][close]") {
     std::optional<int> got;
     std::optional<int> second = 0;
     run_on(1, [&] {
@@ -313,7 +325,8 @@ TEST_CASE("CHAN-35 between a value and the end there is no moment of neither", "
     }
 }
 
-TEST_CASE("CHAN-37 the last handle takes the buffered values with it, and is no close", "[chan][close]") {
+TEST_CASE("CHAN-37 the last handle takes the buffered values with it, and is no close",
+          "[chan][close]") {
     tracked::reset();
     {
         auto c = vole::make_chan<tracked>(4);

@@ -95,13 +95,17 @@ TEST_CASE("CHAN-71 threads and goroutines on one channel", "[chan][thread]") {
                 };
                 std::vector<std::thread> threads;
                 for (int s = 0; s < senders; ++s) {
-                    if (s % 2 == 0) threads.emplace_back(send, s);
-                    else vole::go(send, s);
+                    if (s % 2 == 0)
+                        threads.emplace_back(send, s);
+                    else
+                        vole::go(send, s);
                 }
                 for (int r = 0; r < receivers; ++r) {
                     auto& mine = got[static_cast<std::size_t>(r)];
-                    if (r % 2 == 0) threads.emplace_back(receive, std::ref(mine));
-                    else vole::go(receive, std::ref(mine));
+                    if (r % 2 == 0)
+                        threads.emplace_back(receive, std::ref(mine));
+                    else
+                        vole::go(receive, std::ref(mine));
                 }
                 sending.wait();
                 c.close();
@@ -126,8 +130,10 @@ TEST_CASE("CHAN-71 threads and goroutines stand in one queue", "[chan][thread][o
             auto c = vole::make_chan<int>();
             const auto wait = [&](int place) {
                 auto& mine = got[static_cast<std::size_t>(place)];
-                if (receive) mine = c.recv().value();
-                else c.send(place);
+                if (receive)
+                    mine = c.recv().value();
+                else
+                    c.send(place);
             };
             vole::wait_group all;
             std::vector<std::thread> threads;
@@ -146,8 +152,10 @@ TEST_CASE("CHAN-71 threads and goroutines stand in one queue", "[chan][thread][o
                 }
             }
             for (int i = 0; i < 4; ++i) {
-                if (receive) c.send(i);
-                else got[static_cast<std::size_t>(i)] = c.recv().value();
+                if (receive)
+                    c.send(i);
+                else
+                    got[static_cast<std::size_t>(i)] = c.recv().value();
             }
             all.wait();
             for (auto& t : threads) vole::blocking([&] { t.join(); });
@@ -172,12 +180,15 @@ TEST_CASE("CHAN-71 close reaches parked threads", "[chan][thread][close]") {
         tids[1] = thread_id();
         try {
             full.send(2);
-        } catch (const vole::runtime_error& e) { results[1] = e.what(); }
+        } catch (const vole::runtime_error& e) {
+            results[1] = e.what();
+        }
     });
     threads.emplace_back([&] {
         tids[2] = thread_id();
-        vole::select(vole::on_recv(idle),
-                     vole::on_recv(c, [&](std::optional<int> v) { results[2] = v ? "value" : "closed"; }));
+        vole::select(vole::on_recv(idle), vole::on_recv(c, [&](std::optional<int> v) {
+                         results[2] = v ? "value" : "closed";
+                     }));
     });
     for (auto& tid : tids) {
         wait_until([&] { return tid != 0; }, "a thread to start");
@@ -200,10 +211,12 @@ TEST_CASE("CHAN-71 a select on a thread meets a select in a goroutine", "[chan][
             auto a = vole::make_chan<int>();
             auto b = vole::make_chan<int>();
             std::thread t([&] {
-                for (int i = 0; i < rounds; ++i) vole::select(vole::on_send(a, 1), vole::on_send(b, 1));
+                for (int i = 0; i < rounds; ++i)
+                    vole::select(vole::on_send(a, 1), vole::on_send(b, 1));
             });
             const auto add = [&](std::optional<int> v) { sum += *v; };
-            for (int i = 0; i < rounds; ++i) vole::select(vole::on_recv(b, add), vole::on_recv(a, add));
+            for (int i = 0; i < rounds; ++i)
+                vole::select(vole::on_recv(b, add), vole::on_recv(a, add));
             vole::blocking([&] { t.join(); });
         });
         CHECK(sum == rounds);
@@ -286,7 +299,8 @@ TEST_CASE("CHAN-72 operations in destructors while an exception unwinds", "[chan
     }
 }
 
-TEST_CASE("CHAN-72 an exception goes on after its goroutine changed threads", "[chan][exceptions]") {
+TEST_CASE("CHAN-72 an exception goes on after its goroutine changed threads",
+          "[chan][exceptions]") {
     // The destructor waits for somebody who answers from another thread, which then often takes the
     // goroutine over; the unwinding goes on there.
     findings ok;

@@ -38,7 +38,9 @@ void stuck(F f) {
         try {
             const noisy n;
             f();
-        } catch (...) { std::fputs("caught by a handler\n", stderr); }
+        } catch (...) {
+            std::fputs("caught by a handler\n", stderr);
+        }
     });
 }
 
@@ -58,7 +60,8 @@ TEST_CASE("child: nil void receive", "[.child]") {
 }
 TEST_CASE("child: nil range", "[.child]") {
     stuck([] {
-        for ([[maybe_unused]] const int v : vole::chan<int>{}) {}
+        for ([[maybe_unused]] const int v : vole::chan<int>{}) {
+        }
     });
 }
 TEST_CASE("child: nil view receive", "[.child]") {

@@ -26,7 +26,8 @@ std::vector<int> zero_to(int n) {
 
 }  // namespace
 
-TEST_CASE("CHAN-15 a send to a parked receiver goes past the buffer and does not switch", "[chan][order]") {
+TEST_CASE("CHAN-15 a send to a parked receiver goes past the buffer and does not switch",
+          "[chan][order]") {
     findings ok;
     run_on(1, [&] {
         for (const std::size_t cap : {0U, 1U, 3U}) {
@@ -66,7 +67,8 @@ TEST_CASE("CHAN-26 a woken partner runs when the waker yields, not before", "[ch
     CHECK(log == "s1 r1 s2 closed r2 ");
 }
 
-TEST_CASE("CHAN-16 a full channel gives its oldest value, and the parked sender's moves in", "[chan][order]") {
+TEST_CASE("CHAN-16 a full channel gives its oldest value, and the parked sender's moves in",
+          "[chan][order]") {
     findings ok;
     run_on(1, [&] {
         auto c = vole::make_chan<int>(3);
@@ -221,9 +223,8 @@ TEST_CASE("CHAN-18 a select that another case won is passed over, the rest keep 
         all.go([&] { note("a", c.recv().value()); });
         settle();
         all.go([&] {
-            vole::select(
-                vole::on_recv(c, [&](std::optional<int> v) { note("wrong", *v); }),
-                vole::on_recv(other, [&](std::optional<int> v) { note("select", *v); }));
+            vole::select(vole::on_recv(c, [&](std::optional<int> v) { note("wrong", *v); }),
+                         vole::on_recv(other, [&](std::optional<int> v) { note("select", *v); }));
         });
         settle();
         all.go([&] { note("b", c.recv().value()); });
@@ -251,7 +252,9 @@ TEST_CASE("CHAN-60 senders pass over a select that was won, on the sending side 
         vole::wait_group all;
         all.go([&] { c.send(1); });
         settle();
-        all.go([&] { chosen = static_cast<int>(vole::select(vole::on_send(c, 2), vole::on_send(other, 3))); });
+        all.go([&] {
+            chosen = static_cast<int>(vole::select(vole::on_send(c, 2), vole::on_send(other, 3)));
+        });
         settle();
         all.go([&] { c.send(4); });
         settle();

@@ -28,7 +28,9 @@ using element = throwing_move;
 bool fails(auto f) {
     try {
         f();
-    } catch (const move_failed&) { return true; }
+    } catch (const move_failed&) {
+        return true;
+    }
     return false;
 }
 
@@ -84,7 +86,8 @@ TEST_CASE("CHAN-67 a throw on the way into the buffer changes nothing", "[chan][
     CHECK(element::live == 0);
 }
 
-TEST_CASE("CHAN-67 a throw of try_send or a select on the way into the buffer", "[chan][throw][select]") {
+TEST_CASE("CHAN-67 a throw of try_send or a select on the way into the buffer",
+          "[chan][throw][select]") {
     element::reset();
     for (const bool by_select : {false, true}) {
         const int moves = for_each_move([&](int n) {
@@ -93,8 +96,10 @@ TEST_CASE("CHAN-67 a throw of try_send or a select on the way into the buffer", 
             element two(2);
             element::arm(n);
             const bool failed = fails([&] {
-                if (by_select) vole::select(vole::on_send(c, std::move(two)));
-                else c.try_send(std::move(two));
+                if (by_select)
+                    vole::select(vole::on_send(c, std::move(two)));
+                else
+                    c.try_send(std::move(two));
             });
             CHECK(failed == !element::armed());
             if (failed) CHECK(two.value == 2);
@@ -105,7 +110,8 @@ TEST_CASE("CHAN-67 a throw of try_send or a select on the way into the buffer", 
     CHECK(element::live == 0);
 }
 
-TEST_CASE("CHAN-67 a throw on the way out of the buffer leaves the value at the head", "[chan][throw]") {
+TEST_CASE("CHAN-67 a throw on the way out of the buffer leaves the value at the head",
+          "[chan][throw]") {
     element::reset();
     for (const int how : {0, 1, 2}) {
         const int moves = for_each_move([&](int n) {
@@ -114,9 +120,13 @@ TEST_CASE("CHAN-67 a throw on the way out of the buffer leaves the value at the 
             int got = 0;
             element::arm(n);
             const bool failed = fails([&] {
-                if (how == 0) got = c.recv()->value;
-                else if (how == 1) got = (*c.try_recv()).value;
-                else vole::select(vole::on_recv(c, [&](std::optional<element>&& v) { got = v->value; }));
+                if (how == 0)
+                    got = c.recv()->value;
+                else if (how == 1)
+                    got = (*c.try_recv()).value;
+                else
+                    vole::select(
+                        vole::on_recv(c, [&](std::optional<element>&& v) { got = v->value; }));
             });
             CHECK(failed == !element::armed());
             if (failed) {
@@ -160,8 +170,10 @@ TEST_CASE("CHAN-67 a throw on the way out of a full buffer with a parked sender 
             element::arm(left ? 1 : 0);
         });
         CHECK(sent);
-        if (failed) CHECK(rest == std::vector<int>{1, 2, 3});
-        else CHECK(rest == std::vector<int>{2, 3});
+        if (failed)
+            CHECK(rest == std::vector<int>{1, 2, 3});
+        else
+            CHECK(rest == std::vector<int>{2, 3});
         CHECK(got == (failed ? 0 : 1));
     });
     CHECK(moves >= 1);
@@ -185,7 +197,8 @@ TEST_CASE("CHAN-68 a throw of the sender leaves the parked receiver parked", "[c
                     try {
                         got = c.recv().value().value;
                         break;
-                    } catch (const move_failed&) {}  // goes back, and is received once more
+                    } catch (const move_failed&) {
+                    }  // goes back, and is received once more
                 }
                 woken = true;
             });
@@ -232,8 +245,8 @@ TEST_CASE("CHAN-68 a throw while a parked sender's value is taken: the next rece
                 element::arm(n);
                 const auto receive = [&] {
                     if (by_select) {
-                        vole::select(
-                            vole::on_recv(c, [&](std::optional<element>&& v) { got.push_back(v->value); }));
+                        vole::select(vole::on_recv(
+                            c, [&](std::optional<element>&& v) { got.push_back(v->value); }));
                     } else {
                         got.push_back(c.recv()->value);
                     }
@@ -253,7 +266,8 @@ TEST_CASE("CHAN-68 a throw while a parked sender's value is taken: the next rece
     CHECK(element::live == 0);
 }
 
-TEST_CASE("CHAN-68 a value that came back is there for try_recv, select and after close", "[chan][throw]") {
+TEST_CASE("CHAN-68 a value that came back is there for try_recv, select and after close",
+          "[chan][throw]") {
     element::reset();
     findings ok;
     run_on(1, [&] {
@@ -281,21 +295,25 @@ TEST_CASE("CHAN-68 a value that came back is there for try_recv, select and afte
             switch (how) {
                 case 0: got = c.recv()->value; break;
                 case 1: got = (*c.try_recv()).value; break;
-                case 2: vole::select(vole::on_recv(c, [&](std::optional<element>&& v) { got = v->value; })); break;
-                default:
-                    c.close();
-                    got = c.recv()->value;
+                case 2:
+                    vole::select(
+                        vole::on_recv(c, [&](std::optional<element>&& v) { got = v->value; }));
+                    break;
+                default: c.close(); got = c.recv()->value;
             }
             ok.equal(got, 7);
-            if (how < 3) ok(c.try_recv().is_empty());
-            else ok(c.try_recv().is_closed());
+            if (how < 3)
+                ok(c.try_recv().is_empty());
+            else
+                ok(c.try_recv().is_closed());
         }
     });
     CHECK(ok.text() == "");
     CHECK(element::live == 0);
 }
 
-TEST_CASE("CHAN-68 a value that came back and was never fetched dies with the channel", "[chan][throw]") {
+TEST_CASE("CHAN-68 a value that came back and was never fetched dies with the channel",
+          "[chan][throw]") {
     element::reset();
     run_on(1, [&] {
         auto c = vole::make_chan<element>();

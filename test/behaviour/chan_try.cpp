@@ -50,15 +50,17 @@ TEST_CASE("CHAN-40 unbuffered: try_send wants a parked receiver", "[chan][try]")
             ok(!c.try_send(3));
 
             vole::go([=]() mutable {
-                vole::select(vole::on_recv(c, [&](std::optional<int> v) { done.send(v.value_or(-1)); }));
+                vole::select(
+                    vole::on_recv(c, [&](std::optional<int> v) { done.send(v.value_or(-1)); }));
             });
             ok(wait_until([&] { return c.try_send(4); }, "a select that receives"));
             ok.equal(done.recv().value_or(0), 4);
 
             auto other = vole::make_chan<int>();
             vole::go([=]() mutable {
-                vole::select(vole::on_recv(other),
-                             vole::on_recv(c, [&](std::optional<int> v) { done.send(v.value_or(-1)); }));
+                vole::select(vole::on_recv(other), vole::on_recv(c, [&](std::optional<int> v) {
+                                 done.send(v.value_or(-1));
+                             }));
             });
             ok(wait_until([&] { return c.try_send(5); }, "a select over two"));
             ok.equal(done.recv().value_or(0), 5);
@@ -101,7 +103,8 @@ TEST_CASE("CHAN-40 unbuffered: try_recv wants a parked sender or the end", "[cha
     }
 }
 
-TEST_CASE("CHAN-40 a value tried into a parked receiver is moved, a refused one is not", "[chan][try]") {
+TEST_CASE("CHAN-40 a value tried into a parked receiver is moved, a refused one is not",
+          "[chan][try]") {
     findings ok;
     run_on(1, [&] {
         auto c = vole::make_chan<std::unique_ptr<int>>();
@@ -258,7 +261,9 @@ TEST_CASE("CHAN-44 not ready is said only if there was such a moment", "[chan][t
                 vole::go([=]() mutable {
                     try {
                         verdict.send(!f.try_send(1));
-                    } catch (const vole::runtime_error&) { verdict.send(false); }
+                    } catch (const vole::runtime_error&) {
+                        verdict.send(false);
+                    }
                 });
                 f.close();
                 if (verdict.recv().value()) ++fulls;

@@ -65,7 +65,8 @@ int calls_while_travelling(int procs, std::size_t cap) {
             ++calls;
             try {
                 if (c.try_send(element(nullptr))) ++extra;
-            } catch (const vole::runtime_error&) {}  // it is closed by now
+            } catch (const vole::runtime_error&) {
+            }  // it is closed by now
         };
         vole::wait_group senders;
         vole::wait_group receivers;
@@ -168,14 +169,17 @@ TEST_CASE("CHAN-23 no instance is left after a hand-over of any kind", "[chan][v
                 });
                 senders.go([&] {
                     for (int i = 0; i < rounds; ++i) {
-                        vole::select(vole::on_send(c, tracked(1)), vole::on_send(idle, tracked(100)));
+                        vole::select(vole::on_send(c, tracked(1)),
+                                     vole::on_send(idle, tracked(100)));
                     }
                 });
                 senders.go([&] {
                     for (int i = 0; i < rounds;) {
                         tracked t(1);
-                        if (c.try_send(std::move(t))) ++i;
-                        else vole::gosched();
+                        if (c.try_send(std::move(t)))
+                            ++i;
+                        else
+                            vole::gosched();
                     }
                 });
                 receivers.go([&] {
@@ -183,7 +187,8 @@ TEST_CASE("CHAN-23 no instance is left after a hand-over of any kind", "[chan][v
                 });
                 receivers.go([&] {
                     for (bool open = true; open;) {
-                        vole::select(vole::on_recv(silent), vole::on_recv(c, [&](std::optional<tracked> v) {
+                        vole::select(vole::on_recv(silent),
+                                     vole::on_recv(c, [&](std::optional<tracked> v) {
                                          open = v.has_value();
                                          if (v) sums[1] += v->value;
                                      }));
@@ -193,8 +198,10 @@ TEST_CASE("CHAN-23 no instance is left after a hand-over of any kind", "[chan][v
                     for (;;) {
                         auto r = c.try_recv();
                         if (r.is_closed()) break;
-                        if (r) sums[2] += (*r).value;
-                        else vole::gosched();
+                        if (r)
+                            sums[2] += (*r).value;
+                        else
+                            vole::gosched();
                     }
                 });
                 senders.wait();
@@ -214,14 +221,17 @@ TEST_CASE("CHAN-66 elements that can only be moved", "[chan][values]") {
                   auto c = vole::make_chan<move_only>(cap);
                   vole::go([=]() mutable {
                       for (int i = 0; i < 10; ++i) {
-                          if (i % 2 == 0) c.send(move_only(i));
-                          else vole::select(vole::on_send(c, move_only(i)));
+                          if (i % 2 == 0)
+                              c.send(move_only(i));
+                          else
+                              vole::select(vole::on_send(c, move_only(i)));
                       }
                       c.close();
                   });
                   int next = 0;
                   ok.equal(c.recv().value().value, next++);
-                  vole::select(vole::on_recv(c, [&](std::optional<move_only> v) { ok.equal(v->value, next++); }));
+                  vole::select(vole::on_recv(
+                      c, [&](std::optional<move_only> v) { ok.equal(v->value, next++); }));
                   for (auto& v : c) ok.equal(v.value, next++);
                   ok.equal(next, 10);
               }
@@ -302,7 +312,8 @@ TEST_CASE("CHAN-66 an lvalue is copied once and stays", "[chan][values]") {
     CHECK(tracked::copies == 2);
 }
 
-TEST_CASE("CHAN-68 an element's destructor may use the channel that delivers it", "[chan][values]") {
+TEST_CASE("CHAN-68 an element's destructor may use the channel that delivers it",
+          "[chan][values]") {
     findings ok;
     run_on(1, [&] {
         auto log = vole::make_chan<int>(10);

@@ -114,9 +114,8 @@ TEST_CASE("SCHED-35 result, exception and errno of what blocked are intact", "[s
 }
 
 TEST_CASE("SCHED-35 nested blocking, and blocking on an ordinary thread", "[sched][blocking]") {
-    const int nested = vole::run([] {
-        return vole::blocking([] { return 1 + vole::blocking([] { return 2; }); });
-    });
+    const int nested = vole::run(
+        [] { return vole::blocking([] { return 1 + vole::blocking([] { return 2; }); }); });
     CHECK(nested == 3);
     CHECK(vole::blocking([] { return 4; }) == 4);
     CHECK_THROWS_AS(vole::blocking([]() -> int { throw 1; }), int);
@@ -193,7 +192,8 @@ TEST_CASE("on_system_stack runs f on the thread's own stack", "[sched][system_st
             volatile char block[1 << 20];
             unsigned n = 0;
             for (std::size_t i = 0; i < sizeof block; i += 4096) block[i] = 1;
-            for (std::size_t i = 0; i < sizeof block; i += 4096) n += static_cast<unsigned>(block[i]);
+            for (std::size_t i = 0; i < sizeof block; i += 4096)
+                n += static_cast<unsigned>(block[i]);
             return n;
         });
         text = vole::on_system_stack([] { return std::string(1000, 's'); });
@@ -404,7 +404,8 @@ TEST_CASE("SCHED-54 threads do not inherit the state of a tied one", "[sched][lo
     CHECK(leaked == 0);
 }
 
-TEST_CASE("SCHED-53 tied goroutines make progress by yielding and blocking", "[sched][lock_thread]") {
+TEST_CASE("SCHED-53 tied goroutines make progress by yielding and blocking",
+          "[sched][lock_thread]") {
     for (const int procs : {1, 2}) {
         const procs_scope guard(procs);
         std::atomic<int> ended{0};

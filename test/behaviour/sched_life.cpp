@@ -116,7 +116,8 @@ TEST_CASE("SCHED-45 run from several threads at once", "[sched][run]") {
     for (int i = 0; i < count; ++i) CHECK(results[static_cast<std::size_t>(i)] == i);
 }
 
-TEST_CASE("SCHED-45 run from a goroutine is an error that leaves everything intact", "[sched][run]") {
+TEST_CASE("SCHED-45 run from a goroutine is an error that leaves everything intact",
+          "[sched][run]") {
     std::string text;
     in_goroutine([&] {
         try {
@@ -152,13 +153,27 @@ TEST_CASE("SCHED-44 arguments are evaluated and copied in the caller", "[sched][
         vole::wait_group done;
         done.add(3);
         int x = 1;
-        vole::go([&](int a, int b) { got = {a, b}; done.done(); }, x, x + 1);
+        vole::go(
+            [&](int a, int b) {
+                got = {a, b};
+                done.done();
+            },
+            x, x + 1);
         x = 100;
-        vole::go([&](const std::string& s) { seen = s; done.done(); }, text);
+        vole::go(
+            [&](const std::string& s) {
+                seen = s;
+                done.done();
+            },
+            text);
         text = "after";
         // Move-only arguments, and std::ref for those that want the original.
-        vole::go([&](std::unique_ptr<int> p, int& out) { out = *p; done.done(); },
-                 std::make_unique<int>(9), std::ref(x));
+        vole::go(
+            [&](std::unique_ptr<int> p, int& out) {
+                out = *p;
+                done.done();
+            },
+            std::make_unique<int>(9), std::ref(x));
         done.wait();
         got.push_back(x);
     });
@@ -421,11 +436,12 @@ TEST_CASE("SCHED-49 a recycled goroutine starts clean", "[sched][life]") {
             vole::go([&, i] {
                 errno = 7;
                 switch (i % 3) {
-                    case 0: vole::lock_os_thread(); vole::unlock_os_thread(); return;
+                    case 0:
+                        vole::lock_os_thread();
+                        vole::unlock_os_thread();
+                        return;
                     case 1: vole::goexit();
-                    default:
-                        try {
-                            throw i;
+                    default: try { throw i;
                         } catch (int) {
                             return;
                         }
@@ -482,11 +498,18 @@ TEST_CASE("SCHED-44 stack policies and names", "[sched][go]") {
         };
         vole::wait_group done;
         done.add(3);
-        vole::go(vole::go_options{"small", vole::stack_policy::reserved(64 * 1024)},
-                 [&] { sums[0] = fill(32 * 1024); done.done(); });
-        vole::go([&] { sums[1] = fill(200 * 1024); done.done(); });
-        vole::go(vole::go_options{"large", vole::stack_policy::reserved(8 << 20)},
-                 [&] { sums[2] = fill(7 << 20); done.done(); });
+        vole::go(vole::go_options{"small", vole::stack_policy::reserved(64 * 1024)}, [&] {
+            sums[0] = fill(32 * 1024);
+            done.done();
+        });
+        vole::go([&] {
+            sums[1] = fill(200 * 1024);
+            done.done();
+        });
+        vole::go(vole::go_options{"large", vole::stack_policy::reserved(8 << 20)}, [&] {
+            sums[2] = fill(7 << 20);
+            done.done();
+        });
         done.wait();
 
         vole::wait_group gate;

@@ -22,9 +22,18 @@ TEST_CASE("SCHED-13 on one P the last one started runs first, then the others in
         vole::run([&] {
             vole::wait_group done;
             done.add(3);
-            vole::go([&] { order += 'a'; done.done(); });
-            vole::go([&] { order += 'b'; done.done(); });
-            vole::go([&] { order += 'c'; done.done(); });
+            vole::go([&] {
+                order += 'a';
+                done.done();
+            });
+            vole::go([&] {
+                order += 'b';
+                done.done();
+            });
+            vole::go([&] {
+                order += 'c';
+                done.done();
+            });
             done.wait();
         });
         return order;
@@ -46,8 +55,14 @@ TEST_CASE("SCHED-14 a goroutine that is readied runs next", "[sched][queue]") {
                 done.done();
             });
             vole::gosched();  // the receiver waits now
-            vole::go([&] { order += 'a'; done.done(); });
-            vole::go([&] { order += 'b'; done.done(); });
+            vole::go([&] {
+                order += 'a';
+                done.done();
+            });
+            vole::go([&] {
+                order += 'b';
+                done.done();
+            });
             c.send(1);  // readies r, which takes the place of b
             done.wait();
         });

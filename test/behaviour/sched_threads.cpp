@@ -222,9 +222,7 @@ TEST_CASE("SCHED-57 no deadlock is reported while no run waits", "[sched][deadlo
     auto c = vole::make_chan<int>();
     std::atomic<int> ended{0};
     for (int i = 0; i < 3; ++i) {
-        vole::go([&] {
-            ended += c.recv().has_value();
-        });
+        vole::go([&] { ended += c.recv().has_value(); });
     }
     wait_until([&] { return c.len() == 0 && vole::read_stats().idle_procs > 0; });
     std::this_thread::sleep_for(std::chrono::milliseconds(100));  // gives a false report its chance

@@ -37,14 +37,17 @@ TEST_CASE("CHAN-47 nil channels are never chosen", "[select]") {
               const vole::chan<void> nothing_here;
               bool other = false;
               const auto wrong = [&] { ok(false, "a nil case"); };
-              ok.equal(vole::select(on_recv(nil, wrong), on_send(nil, 1, wrong), on_recv(nothing_here, wrong),
-                                    on_send(nothing_here, wrong), otherwise([&] { other = true; })),
+              ok.equal(vole::select(on_recv(nil, wrong), on_send(nil, 1, wrong),
+                                    on_recv(nothing_here, wrong), on_send(nothing_here, wrong),
+                                    otherwise([&] { other = true; })),
                        4U);
               ok(other);
               auto c = vole::make_chan<int>(1);
               for (int i = 0; i < 50; ++i) {
-                  ok.equal(vole::select(on_recv(nil, wrong), on_send(c, i), on_send(nil, 1, wrong)), 1U);
-                  ok.equal(vole::select(on_send(nil, 1, wrong), on_recv(nil, wrong), on_recv(c)), 2U);
+                  ok.equal(vole::select(on_recv(nil, wrong), on_send(c, i), on_send(nil, 1, wrong)),
+                           1U);
+                  ok.equal(vole::select(on_send(nil, 1, wrong), on_recv(nil, wrong), on_recv(c)),
+                           2U);
               }
           }) == "");
 }
@@ -70,11 +73,13 @@ TEST_CASE("CHAN-57 one case and otherwise are like a try", "[select]") {
               ok.equal(vole::select(otherwise(), on_send(c, 1)), 1U);
               ok.equal(vole::select(on_send(c, 2), otherwise()), 1U);
               int got = 0;
-              ok.equal(vole::select(on_recv(c, [&](std::optional<int> v) { got = v.value_or(-1); }), otherwise()),
+              ok.equal(vole::select(on_recv(c, [&](std::optional<int> v) { got = v.value_or(-1); }),
+                                    otherwise()),
                        0U);
               ok.equal(got, 1);
               c.close();
-              ok.equal(vole::select(on_recv(c, [&](std::optional<int> v) { got = v.value_or(-1); }), otherwise()),
+              ok.equal(vole::select(on_recv(c, [&](std::optional<int> v) { got = v.value_or(-1); }),
+                                    otherwise()),
                        0U);
               ok.equal(got, -1);
           }) == "");
@@ -86,7 +91,8 @@ TEST_CASE("CHAN-50 callbacks, with and without argument, with and without elemen
               auto v = vole::make_chan<void>(1);
               std::string log;
               vole::select(on_send(i, 3, [&] { log += "sent "; }));
-              vole::select(on_recv(i, [&](std::optional<int> x) { log += std::to_string(*x) + " "; }));
+              vole::select(
+                  on_recv(i, [&](std::optional<int> x) { log += std::to_string(*x) + " "; }));
               vole::select(on_send(i, 3));
               vole::select(on_recv(i, [&] { log += "some "; }));
               vole::select(on_send(v, [&] { log += "void "; }));
@@ -120,16 +126,18 @@ TEST_CASE("CHAN-50 a blocked select fires exactly one case, each in turn", "[sel
                     int got = -1;
                     const auto take = [&](std::optional<int> v) { got = v.value_or(-2); };
                     const std::size_t i =
-                        vole::select(on_recv(c[0], take), on_recv(c[1], take), on_send(c[2], round, [&] { got = -3; }),
-                                     on_recv(c[3], take));
+                        vole::select(on_recv(c[0], take), on_recv(c[1], take),
+                                     on_send(c[2], round, [&] { got = -3; }), on_recv(c[3], take));
                     results.send({i, got});
                 }
                 results.close();
             });
             for (int round = 0; round < 40; ++round) {
                 const auto which = static_cast<std::size_t>(round % 4);
-                if (which == 2) ok.equal(c[2].recv().value(), round);
-                else c[which].send(round);
+                if (which == 2)
+                    ok.equal(c[2].recv().value(), round);
+                else
+                    c[which].send(round);
                 const auto r = results.recv().value();
                 ok.equal(r.first, which);
                 ok.equal(r.second, which == 2 ? -3 : round);
@@ -220,8 +228,10 @@ TEST_CASE("CHAN-52 a select that sends and receives on one channel pairs with an
                             const auto received = [&](std::optional<int> v) {
                                 if (cap == 0) ok(*v != me, "received from itself");
                             };
-                            if (i % 2 == 0) vole::select(on_send(c, me), on_recv(c, received));
-                            else vole::select(on_recv(c, received), on_send(c, me));
+                            if (i % 2 == 0)
+                                vole::select(on_send(c, me), on_recv(c, received));
+                            else
+                                vole::select(on_recv(c, received), on_send(c, me));
                         }
                     });
                 }
@@ -274,7 +284,8 @@ TEST_CASE("CHAN-53 one channel in several cases", "[select]") {
     }
 }
 
-TEST_CASE("CHAN-54 operands are evaluated once, in order, also those of nil and unchosen cases", "[select]") {
+TEST_CASE("CHAN-54 operands are evaluated once, in order, also those of nil and unchosen cases",
+          "[select]") {
     // Braces fix the order of evaluation; a function call alone leaves it to the compiler, so what a select
     // promises is that everything is evaluated by the caller, once.
     std::vector<std::string> log;
@@ -288,8 +299,9 @@ TEST_CASE("CHAN-54 operands are evaluated once, in order, also those of nil and 
         log.emplace_back(name);
         return v;
     };
-    vole::select(on_send(channel("c", c), value("v", 1)), on_send(channel("nil", nil), value("w", 2)),
-                 on_recv(channel("nil2", nil)), otherwise());
+    vole::select(on_send(channel("c", c), value("v", 1)),
+                 on_send(channel("nil", nil), value("w", 2)), on_recv(channel("nil2", nil)),
+                 otherwise());
     std::sort(log.begin(), log.end());
     CHECK(log == std::vector<std::string>{"c", "nil", "nil2", "v", "w"});
     CHECK(c.recv() == 1);
@@ -361,15 +373,18 @@ TEST_CASE("CHAN-56 a closed channel is always ready", "[select]") {
               auto idle = vole::make_chan<int>();
               for (int i = 0; i < 20; ++i) {
                   bool end = false;
-                  ok.equal(vole::select(on_recv(idle), on_recv(closed, [&](std::optional<int> v) { end = !v; })),
+                  ok.equal(vole::select(on_recv(idle),
+                                        on_recv(closed, [&](std::optional<int> v) { end = !v; })),
                            1U);
                   ok(end);
                   end = false;
-                  vole::select(on_recv(closed, [&](std::optional<int> v) { end = !v; }), otherwise());
+                  vole::select(on_recv(closed, [&](std::optional<int> v) { end = !v; }),
+                               otherwise());
                   ok(end, "before otherwise");
               }
-              ok.throws<vole::runtime_error>("send on closed channel",
-                                             [&] { vole::select(on_recv(idle), on_send(closed, 1)); });
+              ok.throws<vole::runtime_error>("send on closed channel", [&] {
+                  vole::select(on_recv(idle), on_send(closed, 1));
+              });
               // Beside another ready case either may be taken.
               auto full = vole::make_chan<int>(200);
               int threw = 0;
@@ -378,7 +393,9 @@ TEST_CASE("CHAN-56 a closed channel is always ready", "[select]") {
               for (int i = 0; i < 200; ++i) {
                   try {
                       vole::select(on_recv(full, [&] { ++received; }), on_send(closed, 1));
-                  } catch (const vole::runtime_error&) { ++threw; }
+                  } catch (const vole::runtime_error&) {
+                      ++threw;
+                  }
               }
               ok.equal(threw + received, 200);
               ok(threw > 20 && received > 20, "both get their turns");
@@ -391,14 +408,16 @@ TEST_CASE("CHAN-62 callbacks run without locks and may use the same channels", "
               auto b = vole::make_chan<int>(2);
               a.send(1);
               int inner = 0;
-              vole::select(on_recv(a, [&](std::optional<int> v) {
-                               a.send(*v + 1);
-                               vole::select(on_recv(b), on_recv(a, [&](std::optional<int> w) {
-                                                inner = *w;
-                                                b.send(5);
-                                                a.close();
-                                            }));
-                           }),
+              vole::select(on_recv(a,
+                                   [&](std::optional<int> v) {
+                                       a.send(*v + 1);
+                                       vole::select(on_recv(b),
+                                                    on_recv(a, [&](std::optional<int> w) {
+                                                        inner = *w;
+                                                        b.send(5);
+                                                        a.close();
+                                                    }));
+                                   }),
                            on_recv(b));
               ok.equal(inner, 2);
               ok.equal(b.recv().value_or(0), 5);

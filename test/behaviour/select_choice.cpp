@@ -42,8 +42,9 @@ TEST_CASE("CHAN-48 ready cases are chosen evenly: two of four are ready", "[sele
         a.send(0);
         b.send(0);
         for (int i = 0; i < rounds; ++i) {
-            const std::size_t k = vole::select(on_recv(a, [&] { a.send(0); }), on_recv(b, [&] { b.send(0); }),
-                                               on_recv(c), on_recv(d));
+            const std::size_t k =
+                vole::select(on_recv(a, [&] { a.send(0); }), on_recv(b, [&] { b.send(0); }),
+                             on_recv(c), on_recv(d));
             ++taken[k];
         }
     });
@@ -60,13 +61,14 @@ TEST_CASE("CHAN-48 ready cases are chosen evenly: eight, in every position", "[s
         x.close();
     }
     for (int i = 0; i < rounds; ++i) {
-        ++taken[vole::select(on_recv(c[0]), on_recv(c[1]), on_recv(c[2]), on_recv(c[3]), on_recv(c[4]),
-                             on_recv(c[5]), on_recv(c[6]), on_recv(c[7]))];
+        ++taken[vole::select(on_recv(c[0]), on_recv(c[1]), on_recv(c[2]), on_recv(c[3]),
+                             on_recv(c[4]), on_recv(c[5]), on_recv(c[6]), on_recv(c[7]))];
     }
     for (const int t : taken) CHECK(plausible(t, rounds, 1.0 / 8));
 }
 
-TEST_CASE("CHAN-48 two sends on one channel are chosen by chance, each time anew", "[select][fairness]") {
+TEST_CASE("CHAN-48 two sends on one channel are chosen by chance, each time anew",
+          "[select][fairness]") {
     const int rounds = scaled(1000, 100);
     std::array<int, 2> taken{};
     int changes = 0;
@@ -99,7 +101,8 @@ TEST_CASE("CHAN-48 goroutines do not all roll the same dice", "[select][fairness
             });
         }
         all.wait();
-        for (std::size_t i = 0; i < rolls[0].size(); ++i) same += rolls[0][i] == rolls[1][i] ? 1 : 0;
+        for (std::size_t i = 0; i < rolls[0].size(); ++i)
+            same += rolls[0][i] == rolls[1][i] ? 1 : 0;
     });
     CHECK(plausible(same, rounds, 0.5));
 }
@@ -117,7 +120,8 @@ TEST_CASE("CHAN-53 each of several equal cases gets its share", "[select][fairne
     for (const int t : taken) CHECK(plausible(t, rounds, 1.0 / 3));
 }
 
-TEST_CASE("CHAN-49 otherwise is not taken when some case was ready at every moment", "[select][race]") {
+TEST_CASE("CHAN-49 otherwise is not taken when some case was ready at every moment",
+          "[select][race]") {
     // c1 has a value. Another goroutine makes c2 ready first and empties c1 then.
     for (const int procs : {2, 4}) {
         for (const bool by_close : {false, true}) {
@@ -133,8 +137,10 @@ TEST_CASE("CHAN-49 otherwise is not taken when some case was ready at every mome
                         vole::select(on_recv(c1), on_recv(c2), otherwise([&] { ++wrong; }));
                         done.send();
                     });
-                    if (by_close) c2.close();
-                    else c2.send(1);
+                    if (by_close)
+                        c2.close();
+                    else
+                        c2.send(1);
                     vole::select(on_recv(c1), otherwise());
                     done.recv();
                 }
@@ -158,9 +164,12 @@ TEST_CASE("CHAN-55 selects over the same channels in different orders do not blo
             for (int g = 0; g < 3; ++g) {
                 senders.go([&, g] {
                     for (int i = 0; i < rounds; ++i) {
-                        if (g == 0) vole::select(on_send(a, 1), on_send(b, 1), on_send(c, 1));
-                        else if (g == 1) vole::select(on_send(c, 1), on_send(a, 1), on_send(b, 1));
-                        else vole::select(on_send(b, 1), on_send(c, 1), on_send(a, 1));
+                        if (g == 0)
+                            vole::select(on_send(a, 1), on_send(b, 1), on_send(c, 1));
+                        else if (g == 1)
+                            vole::select(on_send(c, 1), on_send(a, 1), on_send(b, 1));
+                        else
+                            vole::select(on_send(b, 1), on_send(c, 1), on_send(a, 1));
                     }
                 });
             }
@@ -174,8 +183,10 @@ TEST_CASE("CHAN-55 selects over the same channels in different orders do not blo
                         open = v.has_value();
                     };
                     while (open) {
-                        if (g == 0) vole::select(on_recv(a, add), on_recv(b, stop), on_recv(c, add));
-                        else vole::select(on_recv(c, add), on_recv(b, stop), on_recv(a, add));
+                        if (g == 0)
+                            vole::select(on_recv(a, add), on_recv(b, stop), on_recv(c, add));
+                        else
+                            vole::select(on_recv(c, add), on_recv(b, stop), on_recv(a, add));
                     }
                 });
             }

@@ -57,27 +57,29 @@ TEST_CASE("CHAN-58 one, two, a thousand and 65536 cases, blocked", "[select][sel
 }
 
 TEST_CASE("CHAN-59 index, value and whether the channel is open", "[select][selector]") {
-    CHECK(everywhere([](findings& ok) {
-              auto a = vole::make_chan<int>(1);
-              auto b = vole::make_chan<std::string>(1);
-              auto v = vole::make_chan<void>(1);
-              auto full = vole::make_chan<int>();
-              std::string log;
-              vole::selector s;
-              ok.equal(s.recv(a, [&](std::optional<int> x) { log += x ? std::to_string(*x) : "a!"; }), 0U);
-              ok.equal(s.recv(b, [&](std::optional<std::string> x) { log += x.value_or("b!"); }), 1U);
-              ok.equal(s.recv(v, [&](bool open) { log += open ? "v" : "v!"; }), 2U);
-              ok.equal(s.send(full, 1, [&] { log += "sent"; }), 3U);
-              a.send(5);
-              ok.equal(s.select(), 0U);
-              b.send("text");
-              ok.equal(s.select(), 1U);
-              v.send();
-              ok.equal(s.select(), 2U);
-              b.close();
-              ok.equal(s.select(), 1U);
-              ok.equal(log, std::string("5textvb!"));
-          }) == "");
+    CHECK(
+        everywhere([](findings& ok) {
+            auto a = vole::make_chan<int>(1);
+            auto b = vole::make_chan<std::string>(1);
+            auto v = vole::make_chan<void>(1);
+            auto full = vole::make_chan<int>();
+            std::string log;
+            vole::selector s;
+            ok.equal(s.recv(a, [&](std::optional<int> x) { log += x ? std::to_string(*x) : "a!"; }),
+                     0U);
+            ok.equal(s.recv(b, [&](std::optional<std::string> x) { log += x.value_or("b!"); }), 1U);
+            ok.equal(s.recv(v, [&](bool open) { log += open ? "v" : "v!"; }), 2U);
+            ok.equal(s.send(full, 1, [&] { log += "sent"; }), 3U);
+            a.send(5);
+            ok.equal(s.select(), 0U);
+            b.send("text");
+            ok.equal(s.select(), 1U);
+            v.send();
+            ok.equal(s.select(), 2U);
+            b.close();
+            ok.equal(s.select(), 1U);
+            ok.equal(log, std::string("5textvb!"));
+        }) == "");
 }
 
 TEST_CASE("CHAN-59 send cases", "[select][selector]") {
@@ -193,7 +195,8 @@ TEST_CASE("CHAN-59 selectors serve many clients at once", "[select][selector]") 
         int sum = 0;
         run_on(procs, [&] {
             std::vector<vole::chan<int>> c;
-            for (int i = 0; i < clients; ++i) c.push_back(vole::make_chan<int>(static_cast<std::size_t>(i % 3)));
+            for (int i = 0; i < clients; ++i)
+                c.push_back(vole::make_chan<int>(static_cast<std::size_t>(i % 3)));
             for (int i = 0; i < clients; ++i) {
                 vole::go([x = c[static_cast<std::size_t>(i)], each]() mutable {
                     for (int k = 0; k < each; ++k) x.send(1);

@@ -20,7 +20,8 @@ using vole::on_recv;
 using vole::on_send;
 using vole::otherwise;
 
-TEST_CASE("CHAN-62 what a callback throws leaves select; the operation has happened", "[select][throw]") {
+TEST_CASE("CHAN-62 what a callback throws leaves select; the operation has happened",
+          "[select][throw]") {
     CHECK(everywhere([](findings& ok) {
               auto c = vole::make_chan<int>(2);
               const auto fail = [] { throw std::logic_error("callback"); };
@@ -35,7 +36,8 @@ TEST_CASE("CHAN-62 what a callback throws leaves select; the operation has happe
               });
               ok.equal(got, 1);
               ok.equal(c.len(), 0U);
-              ok.throws<std::logic_error>("callback", [&] { vole::select(on_recv(c), otherwise(fail)); });
+              ok.throws<std::logic_error>("callback",
+                                          [&] { vole::select(on_recv(c), otherwise(fail)); });
 
               vole::selector s;
               s.recv(c, [&](std::optional<int>) { throw std::logic_error("callback"); });
@@ -57,7 +59,9 @@ TEST_CASE("CHAN-62 after a callback threw no waiter is left", "[select][throw]")
         all.go([&] {
             try {
                 vole::select(on_recv(a, [] { throw 1; }), on_recv(b), on_send(b, 5));
-            } catch (int) { caught = true; }
+            } catch (int) {
+                caught = true;
+            }
         });
         settle();
         a.send(1);
@@ -70,7 +74,8 @@ TEST_CASE("CHAN-62 after a callback threw no waiter is left", "[select][throw]")
     CHECK(ok.text() == "");
 }
 
-TEST_CASE("CHAN-31 a send case that throws leaves no waiter of its other cases", "[select][throw]") {
+TEST_CASE("CHAN-31 a send case that throws leaves no waiter of its other cases",
+          "[select][throw]") {
     findings ok;
     run_on(1, [&] {
         auto a = vole::make_chan<int>();
@@ -98,7 +103,8 @@ TEST_CASE("CHAN-31 a send case that throws leaves no waiter of its other cases",
     CHECK(ok.text() == "");
 }
 
-TEST_CASE("CHAN-67 a move that throws in a send case, on its way to the channel", "[select][throw]") {
+TEST_CASE("CHAN-67 a move that throws in a send case, on its way to the channel",
+          "[select][throw]") {
     throwing_move::reset();
     for (int n = 1; n < 10; ++n) {
         auto a = vole::make_chan<throwing_move>(2);
@@ -109,7 +115,9 @@ TEST_CASE("CHAN-67 a move that throws in a send case, on its way to the channel"
         bool failed = false;
         try {
             vole::select(on_send(a, std::move(x)), on_send(b, std::move(y)));
-        } catch (const move_failed&) { failed = true; }
+        } catch (const move_failed&) {
+            failed = true;
+        }
         throwing_move::arm(0);
         CHECK(a.len() + b.len() == (failed ? 0 : 1));
         if (a.len() == 1) CHECK(a.recv()->value == 1);
@@ -139,7 +147,8 @@ TEST_CASE("CHAN-54 a value whose move may throw, in a case that is not taken", "
     CHECK(throwing_move::live == 0);
 }
 
-TEST_CASE("CHAN-72 select in catch blocks and in destructors while unwinding", "[select][throw][exceptions]") {
+TEST_CASE("CHAN-72 select in catch blocks and in destructors while unwinding",
+          "[select][throw][exceptions]") {
     for (const int procs : {1, 4}) {
         findings ok;
         run_on(procs, [&] {
@@ -148,7 +157,8 @@ TEST_CASE("CHAN-72 select in catch blocks and in destructors while unwinding", "
                 vole::chan<int>& idle;
                 int& got;
                 ~selects() {
-                    vole::select(on_recv(idle), on_recv(c, [&](std::optional<int> v) { got = v.value_or(-1); }));
+                    vole::select(on_recv(idle),
+                                 on_recv(c, [&](std::optional<int> v) { got = v.value_or(-1); }));
                 }
             };
             vole::wait_group all;
@@ -170,8 +180,9 @@ TEST_CASE("CHAN-72 select in catch blocks and in destructors while unwinding", "
                             const selects s{c, idle, first};
                             throw std::runtime_error(std::to_string(g));
                         } catch (const std::runtime_error& e) {
-                            vole::select(on_recv(idle),
-                                         on_recv(c, [&](std::optional<int> v) { second = v.value_or(-1); }));
+                            vole::select(on_recv(idle), on_recv(c, [&](std::optional<int> v) {
+                                             second = v.value_or(-1);
+                                         }));
                             ok.equal(std::string(e.what()), std::to_string(g));
                         }
                         ok.equal(first, 2 * i);

@@ -237,8 +237,8 @@ TEST_CASE("SYNC-8 a starving mutex is handed over and refuses newcomers", "[sync
             });
             vole::gosched();
             burn(3ms);
-            m.unlock();  // wakes the waiter ...
-            m.lock();    // ... which loses against the running goroutine
+            m.unlock();       // wakes the waiter ...
+            m.lock();         // ... which loses against the running goroutine
             vole::gosched();  // and now declares starvation
             burn(1ms);
             m.unlock();  // hands over

@@ -138,7 +138,8 @@ TEST_CASE("child: wait group never done", "[.child]") {
     });
 }
 TEST_CASE("SCHED-56 a wait group that is never done", "[death][deadlock]") {
-    check_deadlock("child: wait group never done", all_asleep, "goroutine 1 [sync.WaitGroup.Wait]:");
+    check_deadlock("child: wait group never done", all_asleep,
+                   "goroutine 1 [sync.WaitGroup.Wait]:");
 }
 
 TEST_CASE("child: tied main waits", "[.child]") {
@@ -183,7 +184,8 @@ TEST_CASE("child: deadlock once the other comes back from blocking", "[.child]")
 TEST_CASE("SCHED-57 a deadlock is reported after a blocking call, not during it",
           "[death][deadlock]") {
     check_deadlock("child: deadlock after blocking", all_asleep, "goroutine 1 [chan receive]:");
-    const auto r = run_case_in_subprocess("child: deadlock once the other comes back from blocking");
+    const auto r =
+        run_case_in_subprocess("child: deadlock once the other comes back from blocking");
     INFO(r.text());
     CHECK(r.aborted());
     CHECK(fatal_says(r, all_asleep));

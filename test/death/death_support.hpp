@@ -31,7 +31,8 @@ struct tells_destruction {
 /// How often `part` occurs in `text`.
 inline int count_of(const std::string& text, const std::string& part) {
     int n = 0;
-    for (std::size_t at = 0; (at = text.find(part, at)) != std::string::npos; at += part.size()) ++n;
+    for (std::size_t at = 0; (at = text.find(part, at)) != std::string::npos; at += part.size())
+        ++n;
     return n;
 }
 

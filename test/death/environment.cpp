@@ -31,7 +31,9 @@ subprocess_options with(std::string setting) {
     return o;
 }
 
-std::string line(const char* name, int value) { return std::string(name) + "=" + std::to_string(value); }
+std::string line(const char* name, int value) {
+    return std::string(name) + "=" + std::to_string(value);
+}
 
 }  // namespace
 
@@ -61,10 +63,10 @@ TEST_CASE("SCHED-3 VOLE_MAXPROCS sets the number of Ps", "[death][environment]")
 }
 
 TEST_CASE("SCHED-3 nonsense in VOLE_MAXPROCS is ignored", "[death][environment]") {
-    for (const char* text : {"", "0", "-3", "abc", "1000000000", "99999999999999999999", "2.5", "3 ",
-                             "4097", "0x2"}) {
-        const auto r =
-            run_case_in_subprocess("child: report procs", with(std::string("VOLE_MAXPROCS=") + text));
+    for (const char* text :
+         {"", "0", "-3", "abc", "1000000000", "99999999999999999999", "2.5", "3 ", "4097", "0x2"}) {
+        const auto r = run_case_in_subprocess("child: report procs",
+                                              with(std::string("VOLE_MAXPROCS=") + text));
         INFO("VOLE_MAXPROCS=" << text << "\n" << r.text());
         CHECK(r.succeeded());
         CHECK(r.out.find(line("procs", usual_procs()) + "\n") != std::string::npos);
@@ -72,7 +74,8 @@ TEST_CASE("SCHED-3 nonsense in VOLE_MAXPROCS is ignored", "[death][environment]"
 }
 
 TEST_CASE("SCHED-3 options.max_procs beats VOLE_MAXPROCS", "[death][environment]") {
-    const auto r = run_case_in_subprocess("child: report procs with options", with("VOLE_MAXPROCS=3"));
+    const auto r =
+        run_case_in_subprocess("child: report procs with options", with("VOLE_MAXPROCS=3"));
     INFO(r.text());
     CHECK(r.succeeded());
     CHECK(r.out.find("in run=5\n") != std::string::npos);
@@ -129,7 +132,8 @@ TEST_CASE("child: busy for a while", "[.child]") {
 
 TEST_CASE("SCHED-70 schedtrace prints a line about the scheduler each so many ms",
           "[death][environment]") {
-    const auto r = run_case_in_subprocess("child: busy for a while", with("VOLE_DEBUG=schedtrace=10"));
+    const auto r =
+        run_case_in_subprocess("child: busy for a while", with("VOLE_DEBUG=schedtrace=10"));
     INFO(r.text());
     CHECK(r.succeeded());
     CHECK(r.out.find("ran=5000") != std::string::npos);

@@ -81,7 +81,8 @@ TEST_CASE("child: unlock in a thread", "[.child]") {
     guarded([&] { m.unlock(); });
 }
 TEST_CASE("SYNC-3 unlock of an unlocked mutex", "[death][mutex]") {
-    for (const char* name : {"child: unlock fresh", "child: unlock twice", "child: unlock in a thread"}) {
+    for (const char* name :
+         {"child: unlock fresh", "child: unlock twice", "child: unlock in a thread"}) {
         check_fatal(name, "sync: unlock of unlocked mutex");
     }
 }
@@ -131,9 +132,7 @@ TEST_CASE("SCHED-46 a catch-all that swallows goexit", "[death][goexit]") {
 // ---- parking where one must not ---------------------------------------------------------------------------
 
 TEST_CASE("child: channel inside blocking", "[.child]") {
-    vole::run([] {
-        guarded([] { vole::blocking([] { (void)vole::make_chan<int>().recv(); }); });
-    });
+    vole::run([] { guarded([] { vole::blocking([] { (void)vole::make_chan<int>().recv(); }); }); });
 }
 TEST_CASE("blocking operation inside blocking(f)", "[death][fatal]") {
     check_fatal("child: channel inside blocking", "blocking operation inside vole::blocking");
@@ -145,9 +144,7 @@ TEST_CASE("child: channel on the system stack", "[.child]") {
     });
 }
 TEST_CASE("child: gosched on the system stack", "[.child]") {
-    vole::run([] {
-        guarded([] { vole::on_system_stack([] { vole::gosched(); }); });
-    });
+    vole::run([] { guarded([] { vole::on_system_stack([] { vole::gosched(); }); }); });
 }
 TEST_CASE("blocking operation on the system stack", "[death][fatal]") {
     check_fatal("child: channel on the system stack", "blocking operation on the system stack");
@@ -261,7 +258,8 @@ TEST_CASE("child: uncaught exceptions", "[.child]") {
     });
     say("went on");
 }
-TEST_CASE("an exception that leaves a goroutine is reported and ends only that one", "[death][panic]") {
+TEST_CASE("an exception that leaves a goroutine is reported and ends only that one",
+          "[death][panic]") {
     const auto r = run_case_in_subprocess("child: uncaught exceptions");
     INFO(r.text());
     CHECK(r.succeeded());
@@ -347,7 +345,8 @@ TEST_CASE("child: exit in a goroutine", "[.child]") {
         auto never = vole::make_chan<int>();
         for (int i = 0; i < 10; ++i) {
             vole::go([=]() mutable { (void)never.recv(); });
-            vole::go([] { vole::blocking([] { std::this_thread::sleep_for(std::chrono::hours(1)); }); });
+            vole::go(
+                [] { vole::blocking([] { std::this_thread::sleep_for(std::chrono::hours(1)); }); });
             vole::go([] {
                 for (;;) vole::gosched();
             });
@@ -393,8 +392,9 @@ TEST_CASE("child: static objects", "[.child]") {
         for (;;) vole::gosched();  // still there at the end
     });
 }
-TEST_CASE("SCHED-45 static objects of the program may use the library; nothing of ours is destroyed",
-          "[death][exit]") {
+TEST_CASE(
+    "SCHED-45 static objects of the program may use the library; nothing of ours is destroyed",
+    "[death][exit]") {
     const auto r = run_case_in_subprocess("child: static objects");
     INFO(r.text());
     CHECK(r.succeeded());

@@ -125,7 +125,8 @@ TEST_CASE("child: no more threads later", "[.child]") {
     vole::gomaxprocs(9);
     say("again", vole::run([] { return 1; }));
 }
-TEST_CASE("SCHED-37 threads are refused later: goroutines go on with those there are, and it is said once",
+TEST_CASE("SCHED-37 threads are refused later: goroutines go on with those there are, and it is "
+          "said once",
           "[death][limits]") {
     const auto r = run_case_in_subprocess("child: no more threads later");
     INFO(r.text());
@@ -154,7 +155,8 @@ TEST_CASE("child: tied goroutine ends and no thread can replace it", "[.child]")
     say("ended", ended);
 }
 TEST_CASE("SCHED-53 tied goroutines with no thread to be had", "[death][limits]") {
-    const auto r = run_case_in_subprocess("child: tied goroutine ends and no thread can replace it");
+    const auto r =
+        run_case_in_subprocess("child: tied goroutine ends and no thread can replace it");
     INFO(r.text());
     if (r.out.find("threads still allowed") != std::string::npos) return;
     // It finishes, or says in plain words why it cannot.
@@ -250,7 +252,8 @@ TEST_CASE("child: no memory at the start", "[.child]") {
     say("refused", refused);
     say("later", vole::run([] { return 2; }));
 }
-TEST_CASE("no memory when the runtime starts: an error, and a later start works", "[death][limits]") {
+TEST_CASE("no memory when the runtime starts: an error, and a later start works",
+          "[death][limits]") {
     if (sanitized) return;
     const auto r = run_case_in_subprocess("child: no memory at the start");
     INFO(r.text());

@@ -103,7 +103,8 @@ TEST_CASE("CHAN-13 stress: ping-pong pairs beside each other", "[stress][chan]")
     }
 }
 
-TEST_CASE("CHAN-28 stress: close while senders and receivers come and go", "[stress][chan][close]") {
+TEST_CASE("CHAN-28 stress: close while senders and receivers come and go",
+          "[stress][chan][close]") {
     for (const int procs : {2, 4}) {
         const int rounds = stress_scaled(1500, 50);
         int mismatches = 0;
@@ -123,7 +124,9 @@ TEST_CASE("CHAN-28 stress: close while senders and receivers come and go", "[str
                                 c.send(tracked(1));
                                 ++sent;
                             }
-                        } catch (const vole::runtime_error&) { ++refused; }
+                        } catch (const vole::runtime_error&) {
+                            ++refused;
+                        }
                     });
                 }
                 for (int r = 0; r < 2; ++r) {
@@ -182,7 +185,8 @@ TEST_CASE("CHAN-44 stress: tries from all sides lose nothing", "[stress][chan][r
                         for (int i = 0; i < each;) {
                             tracked t(1);
                             // Only tries on both sides would never meet: two block, two try.
-                            if (s % 2 == 0) c.send(std::move(t));
+                            if (s % 2 == 0)
+                                c.send(std::move(t));
                             else if (!c.try_send(std::move(t))) {
                                 vole::gosched();
                                 continue;
@@ -201,8 +205,10 @@ TEST_CASE("CHAN-44 stress: tries from all sides lose nothing", "[stress][chan][r
                             } else {
                                 auto v = c.try_recv();
                                 if (v.is_closed()) return;
-                                if (v) received += (*v).value;
-                                else vole::gosched();
+                                if (v)
+                                    received += (*v).value;
+                                else
+                                    vole::gosched();
                             }
                         }
                     });
@@ -218,7 +224,8 @@ TEST_CASE("CHAN-44 stress: tries from all sides lose nothing", "[stress][chan][r
     }
 }
 
-TEST_CASE("CHAN-71 stress: threads and goroutines, operations of every kind", "[stress][chan][thread]") {
+TEST_CASE("CHAN-71 stress: threads and goroutines, operations of every kind",
+          "[stress][chan][thread]") {
     for (const int procs : {1, 2, 4}) {
         const int each = stress_scaled(2000, 50);
         std::atomic<long> sum{0};

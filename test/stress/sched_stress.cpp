@@ -122,9 +122,7 @@ TEST_CASE("stress SCHED-1: the number of Ps changes while goroutines do everythi
                             break;
                         }
                         case 4: vole::blocking([] { std::this_thread::yield(); }); break;
-                        case 5:
-                            try {
-                                throw s;
+                        case 5: try { throw s;
                             } catch (const int n) {
                                 vole::gosched();
                                 if (n != s) sum += 1'000'000;

@@ -52,7 +52,8 @@ TEST_CASE("CHAN-50 stress: one value never goes out by two cases", "[stress][sel
             vole::wait_group relays;
             vole::go([=]() mutable {
                 for (int i = 0; i < count; ++i) {
-                    vole::select(on_send(c[0], i), on_send(c[1], i), on_send(c[2], i), on_send(c[3], i));
+                    vole::select(on_send(c[0], i), on_send(c[1], i), on_send(c[2], i),
+                                 on_send(c[3], i));
                 }
                 for (auto& x : c) x.close();
             });
@@ -92,8 +93,12 @@ TEST_CASE("CHAN-50 stress: selects on both sides", "[stress][select][race]") {
             for (int w = 0; w < workers; ++w) {
                 senders.go([&, w] {
                     for (int i = 0; i < each; ++i) {
-                        if (w % 2 == 0) vole::select(on_send(a, tracked(w * each + i)), on_send(b, tracked(w * each + i)));
-                        else vole::select(on_send(b, tracked(w * each + i)), on_send(a, tracked(w * each + i)));
+                        if (w % 2 == 0)
+                            vole::select(on_send(a, tracked(w * each + i)),
+                                         on_send(b, tracked(w * each + i)));
+                        else
+                            vole::select(on_send(b, tracked(w * each + i)),
+                                         on_send(a, tracked(w * each + i)));
                     }
                 });
                 receivers.go([&, w] {
@@ -104,8 +109,12 @@ TEST_CASE("CHAN-50 stress: selects on both sides", "[stress][select][race]") {
                     };
                     bool open = true;
                     while (open) {
-                        if (w % 2 == 0) vole::select(on_recv(a, take), on_recv(b, take), on_recv(quit, [&] { open = false; }));
-                        else vole::select(on_recv(quit, [&] { open = false; }), on_recv(b, take), on_recv(a, take));
+                        if (w % 2 == 0)
+                            vole::select(on_recv(a, take), on_recv(b, take),
+                                         on_recv(quit, [&] { open = false; }));
+                        else
+                            vole::select(on_recv(quit, [&] { open = false; }), on_recv(b, take),
+                                         on_recv(a, take));
                     }
                 });
             }
@@ -119,7 +128,8 @@ TEST_CASE("CHAN-50 stress: selects on both sides", "[stress][select][race]") {
     }
 }
 
-TEST_CASE("CHAN-55 stress: plain operations and selects over four channels", "[stress][select][race]") {
+TEST_CASE("CHAN-55 stress: plain operations and selects over four channels",
+          "[stress][select][race]") {
     // The same number of values goes through each of four channels, by goroutines that know one channel and
     // by selects that know all and leave a channel out (nil) when it has had its share.
     for (const int procs : {1, 2, 4}) {
@@ -152,8 +162,8 @@ TEST_CASE("CHAN-55 stress: plain operations and selects over four channels", "[s
                 auto open = c;
                 std::array<int, 4> got{};
                 for (int i = 0; i < 4 * n; ++i) {
-                    const std::size_t k =
-                        vole::select(on_recv(open[0]), on_recv(open[1]), on_recv(open[2]), on_recv(open[3]));
+                    const std::size_t k = vole::select(on_recv(open[0]), on_recv(open[1]),
+                                                       on_recv(open[2]), on_recv(open[3]));
                     ++received;
                     if (++got[k] == n) open[k] = {};
                 }
@@ -188,8 +198,10 @@ TEST_CASE("CHAN-49 stress: ready at every moment, by a second channel that comes
                     pair p{vole::make_chan<int>(1), vole::make_chan<int>(1)};
                     p.c1.send(1);
                     work.send(p);
-                    if (by_close) p.c2.close();
-                    else p.c2.send(1);
+                    if (by_close)
+                        p.c2.close();
+                    else
+                        p.c2.send(1);
                     p.c1.try_recv();
                     if (verdicts.recv().value()) ++wrong;
                 }
@@ -200,7 +212,8 @@ TEST_CASE("CHAN-49 stress: ready at every moment, by a second channel that comes
     }
 }
 
-TEST_CASE("CHAN-52 stress: several that send and receive on one channel", "[stress][select][race]") {
+TEST_CASE("CHAN-52 stress: several that send and receive on one channel",
+          "[stress][select][race]") {
     for (const int procs : {2, 4}) {
         const int rounds = stress_scaled(10'000, 100);
         std::atomic<int> self{0};
@@ -237,7 +250,8 @@ TEST_CASE("CHAN-52 stress: several that send and receive on one channel", "[stre
     }
 }
 
-TEST_CASE("CHAN-51 stress: selects beside a quiet channel use no memory that grows", "[stress][select]") {
+TEST_CASE("CHAN-51 stress: selects beside a quiet channel use no memory that grows",
+          "[stress][select]") {
     const int rounds = stress_scaled(200'000, 1000);
     long before = 0;
     long after = 0;
@@ -266,7 +280,8 @@ TEST_CASE("CHAN-51 stress: selects beside a quiet channel use no memory that gro
     CHECK(after - before < 8 * 1024);
 }
 
-TEST_CASE("CHAN-61 stress: partners come while a select leaves its queues", "[stress][select][race]") {
+TEST_CASE("CHAN-61 stress: partners come while a select leaves its queues",
+          "[stress][select][race]") {
     for (const int procs : {2, 4}) {
         const int rounds = stress_scaled(10'000, 100);
         std::atomic<int> received{0};
@@ -280,8 +295,10 @@ TEST_CASE("CHAN-61 stress: partners come while a select leaves its queues", "[st
             for (auto* c : {&a, &b}) {
                 all.go([&, c] {
                     while (!stop) {
-                        if (c->try_send(1)) ++sent;
-                        else vole::gosched();
+                        if (c->try_send(1))
+                            ++sent;
+                        else
+                            vole::gosched();
                     }
                 });
             }
@@ -318,8 +335,10 @@ TEST_CASE("CHAN-58 stress: selectors of changing size", "[stress][select][select
                         std::optional<int> got;
                         for (auto& x : open) s.recv(x, [&](std::optional<int> v) { got = v; });
                         const auto k = s.select();
-                        if (got) sum += *got;
-                        else open.erase(open.begin() + static_cast<std::ptrdiff_t>(k));
+                        if (got)
+                            sum += *got;
+                        else
+                            open.erase(open.begin() + static_cast<std::ptrdiff_t>(k));
                     }
                 });
             }
@@ -350,7 +369,9 @@ TEST_CASE("CHAN-31 stress: close meets waiting selects", "[stress][select][close
                                     if (!v) ++ends;
                                 }));
                             }
-                        } catch (const vole::runtime_error&) { ++ends; }
+                        } catch (const vole::runtime_error&) {
+                            ++ends;
+                        }
                     });
                 }
                 if (i % 2 == 0) vole::gosched();

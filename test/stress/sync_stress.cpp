@@ -67,9 +67,8 @@ TEST_CASE("stress SYNC-7: holders that keep the lock over a millisecond", "[stre
                         const std::lock_guard lock(m);
                         ++plain;
                         if (g == 0) {
-                            vole::blocking([] {
-                                std::this_thread::sleep_for(std::chrono::milliseconds(2));
-                            });
+                            vole::blocking(
+                                [] { std::this_thread::sleep_for(std::chrono::milliseconds(2)); });
                         }
                     }
                 });
@@ -140,7 +139,8 @@ TEST_CASE("stress SYNC-96: the waiter destroys the wait group", "[stress][sync]"
     CHECK(ended == 2L * 4 * rounds);
 }
 
-TEST_CASE("stress SYNC-32: many waiters, goroutines and threads, again and again", "[stress][sync]") {
+TEST_CASE("stress SYNC-32: many waiters, goroutines and threads, again and again",
+          "[stress][sync]") {
     std::atomic<long> released{0};
     const int rounds = scaled(150);
     run_on(4, [&] {

@@ -39,7 +39,8 @@ class findings {
             f();
         } catch (const E& e) {
             if (e.what() == text) return true;
-            note(std::string("threw \"") + e.what() + "\", wanted \"" + std::string(text) + "\"", where);
+            note(std::string("threw \"") + e.what() + "\", wanted \"" + std::string(text) + "\"",
+                 where);
             return false;
         }
         note("threw nothing, wanted \"" + std::string(text) + "\"", where);
@@ -80,7 +81,8 @@ std::string everywhere(F f, place where = here()) {
     }
     for (const int procs : {1, 2, 4}) {
         findings ok;
-        run_on(procs, [&] { f(ok); }, where);
+        run_on(
+            procs, [&] { f(ok); }, where);
         add(procs == 1 ? "on one P:\n" : procs == 2 ? "on two Ps:\n" : "on four Ps:\n", ok);
     }
     return text;

@@ -64,8 +64,10 @@ std::vector<std::string> split_words(std::string_view text) {
     for (std::size_t i = 0; i < text.size(); ++i) {
         const char c = text[i];
         if (quote != 0) {
-            if (c == quote) quote = 0;
-            else word += c;
+            if (c == quote)
+                quote = 0;
+            else
+                word += c;
         } else if (c == '\'' || c == '"') {
             quote = c;
             inside = true;
@@ -121,9 +123,9 @@ std::vector<char*> pointers(std::vector<std::string>& strings) {
 }  // namespace
 
 std::string subprocess_result::text() const {
-    std::string s = timed_out       ? "killed at its time limit"
-                    : signal != 0   ? "ended by signal " + std::to_string(signal)
-                                    : "exit status " + std::to_string(exit_status);
+    std::string s = timed_out     ? "killed at its time limit"
+                    : signal != 0 ? "ended by signal " + std::to_string(signal)
+                                  : "exit status " + std::to_string(exit_status);
     return s + "\n--- standard output\n" + out + "--- standard error\n" + err;
 }
 
@@ -174,8 +176,10 @@ subprocess_result run_in_subprocess(std::vector<std::string> command, bool wrap,
             if (fds[i].fd < 0 || fds[i].revents == 0) continue;
             char buffer[4096];
             const ssize_t got = ::read(fds[i].fd, buffer, sizeof buffer);
-            if (got > 0) sinks[i]->append(buffer, static_cast<std::size_t>(got));
-            else if (got == 0 || errno != EINTR) fds[i].fd = -1;
+            if (got > 0)
+                sinks[i]->append(buffer, static_cast<std::size_t>(got));
+            else if (got == 0 || errno != EINTR)
+                fds[i].fd = -1;
         }
     }
     int status = 0;
@@ -190,7 +194,8 @@ subprocess_result run_in_subprocess(std::vector<std::string> command, bool wrap,
 subprocess_result run_case_in_subprocess(const std::string& name, subprocess_options options) {
     options.env.push_back(std::string(child_mark) + "=1");
     // Without a case of that name Catch2 would say that all is well.
-    return run_in_subprocess({own_path(), escaped(name), "--warn", "NoTests"}, true, std::move(options));
+    return run_in_subprocess({own_path(), escaped(name), "--warn", "NoTests"}, true,
+                             std::move(options));
 }
 
 }  // namespace vole::test

@@ -20,11 +20,11 @@
 namespace vole::test {
 
 struct subprocess_result {
-    std::string out;          ///< standard output; holds what Catch2 prints, too
-    std::string err;          ///< standard error
-    int exit_status = -1;     ///< -1: it did not exit by itself
-    int signal = 0;           ///< that ended it; 0: none
-    bool timed_out = false;   ///< it was killed at the limit
+    std::string out;         ///< standard output; holds what Catch2 prints, too
+    std::string err;         ///< standard error
+    int exit_status = -1;    ///< -1: it did not exit by itself
+    int signal = 0;          ///< that ended it; 0: none
+    bool timed_out = false;  ///< it was killed at the limit
 
     bool aborted() const { return signal == SIGABRT && !timed_out; }
     bool succeeded() const { return exit_status == 0 && !timed_out; }

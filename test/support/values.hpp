@@ -98,7 +98,8 @@ class throwing_move : public census<throwing_move> {
   private:
     static int burn(int v) {
         int left = fuse.load();
-        while (left > 0 && !fuse.compare_exchange_weak(left, left - 1)) {}
+        while (left > 0 && !fuse.compare_exchange_weak(left, left - 1)) {
+        }
         if (left == 1) throw move_failed();
         return v;
     }
@@ -123,7 +124,8 @@ class throwing_copy : public census<throwing_copy> {
   private:
     static int burn(int v) {
         int left = fuse.load();
-        while (left > 0 && !fuse.compare_exchange_weak(left, left - 1)) {}
+        while (left > 0 && !fuse.compare_exchange_weak(left, left - 1)) {
+        }
         if (left == 1) throw move_failed();
         return v;
     }
@@ -139,7 +141,9 @@ struct nothing {
 struct alignas(64) over_aligned {
     int value = 0;
     /// Whether this object stands where its type wants it.
-    bool aligned() const { return reinterpret_cast<std::uintptr_t>(this) % alignof(over_aligned) == 0; }
+    bool aligned() const {
+        return reinterpret_cast<std::uintptr_t>(this) % alignof(over_aligned) == 0;
+    }
 };
 
 /// A mebibyte in one element: never on a goroutine's stack, only ever behind a pointer there.

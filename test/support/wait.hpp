@@ -36,8 +36,8 @@ constexpr place here(const char* file = __builtin_FILE(), int line = __builtin_L
 /// Says what hangs and where everybody is, and ends the process: what goes on after a hang works on
 /// frames that other goroutines still refer to.
 [[noreturn]] inline void give_up(const char* what, place where) {
-    std::fprintf(stderr, "%s:%d: gave up after %lld s waiting for: %s\n", where.file,
-                 where.line, static_cast<long long>(patience().count()), what);
+    std::fprintf(stderr, "%s:%d: gave up after %lld s waiting for: %s\n", where.file, where.line,
+                 static_cast<long long>(patience().count()), what);
     std::fflush(stderr);
     vole::write_traceback(STDERR_FILENO, vole::traceback_scope::all);
     std::abort();
@@ -46,8 +46,7 @@ constexpr place here(const char* file = __builtin_FILE(), int line = __builtin_L
 /// Lets others run until pred() holds, and gives true: usable in CHECK. After patience() it reports
 /// `what` and aborts.
 template <class Pred>
-bool wait_until(Pred pred, const char* what = "a condition",
-                place where = here()) {
+bool wait_until(Pred pred, const char* what = "a condition", place where = here()) {
     using clock = std::chrono::steady_clock;
     const auto end = clock::now() + patience();
     for (std::uint64_t round = 1; !pred(); ++round) {
@@ -80,14 +79,13 @@ class procs_scope {
 /// Runs f as the main goroutine on `procs` Ps and gives its result. Afterwards waits until the goroutines
 /// that f started are gone: none may reach into the next test.
 template <class F>
-auto run_on(int procs, F&& f, place where = here())
-    -> std::invoke_result_t<F> {
+auto run_on(int procs, F&& f, place where = here()) -> std::invoke_result_t<F> {
     struct no_leftovers {
         std::size_t before;
         place where;
         ~no_leftovers() {
-            wait_until([&] { return vole::num_goroutine() <= before; }, "the test's goroutines to end",
-                       where);
+            wait_until([&] { return vole::num_goroutine() <= before; },
+                       "the test's goroutines to end", where);
         }
     };
     procs_scope scope(procs);

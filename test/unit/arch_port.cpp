@@ -107,7 +107,8 @@ struct pair {
 
 /// Keeps many values alive over each switch: the compiler puts them where the ABI says that a call keeps
 /// them, in integer and floating-point registers, and the port must have kept them.
-[[gnu::noinline]] bool busy(arch::gobuf* mine, arch::gobuf* theirs, std::uint64_t seed, int rounds) {
+[[gnu::noinline]] bool busy(arch::gobuf* mine, arch::gobuf* theirs, std::uint64_t seed,
+                            int rounds) {
     std::uint64_t a = seed, b = seed * 3, c = seed * 5, d = seed * 7, e = seed * 11, f = seed * 13;
     double u = static_cast<double>(seed), v = u * 2, w = u * 3, x = u * 4, y = u * 5, z = u * 6;
     for (int i = 0; i < rounds; ++i) {
@@ -273,7 +274,8 @@ TEST_CASE("arch: systemstack comes back, and exceptions cross it", "[unit][arch]
         try {
             const bump inner{destroyed};
             arch::vole_systemstack(
-                p.stack.top(), [](void*) { throw std::runtime_error("from the other stack"); }, nullptr);
+                p.stack.top(), [](void*) { throw std::runtime_error("from the other stack"); },
+                nullptr);
         } catch (const std::runtime_error& e) {
             what = e.what();
         }

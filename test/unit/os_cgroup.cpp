@@ -67,10 +67,10 @@ struct mount_row {
 };
 
 constexpr mount_row mount_table[] = {
-    {"v2", "0::/a/b\n", "35 24 0:30 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw\n", true,
-     "/sys/fs/cgroup", "/a/b"},
-    {"v2, in the root group", "0::/\n", "35 24 0:30 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", true,
-     "/sys/fs/cgroup", ""},
+    {"v2", "0::/a/b\n", "35 24 0:30 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw\n",
+     true, "/sys/fs/cgroup", "/a/b"},
+    {"v2, in the root group", "0::/\n", "35 24 0:30 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n",
+     true, "/sys/fs/cgroup", ""},
     {"no optional fields", "0::/a\n", "35 24 0:30 / /m rw - cgroup2 none rw\n", true, "/m", "/a"},
     {"several optional fields", "0::/a\n",
      "35 24 0:30 / /m rw shared:1 master:2 propagate_from:3 - cgroup2 none rw\n", true, "/m", "/a"},
@@ -80,21 +80,22 @@ constexpr mount_row mount_table[] = {
      "31 24 0:27 / /c/cpu rw - cgroup cgroup rw,cpu,cpuacct\n",
      true, "/c/cpu", "/a"},
     {"v1 and v2 mounted, v1 has cpu", "2:cpu:/a\n0::/b\n",
-     "30 24 0:26 / /c/unified rw - cgroup2 cgroup2 rw\n31 24 0:27 / /c/cpu rw - cgroup cgroup rw,cpu\n",
+     "30 24 0:26 / /c/unified rw - cgroup2 cgroup2 rw\n31 24 0:27 / /c/cpu rw - cgroup cgroup "
+     "rw,cpu\n",
      true, "/c/cpu", "/a"},
     {"v1 and v2 mounted, cpu belongs to v2", "2:memory:/a\n0::/b\n",
      "31 24 0:27 / /c/memory rw - cgroup cgroup rw,memory\n"
      "30 24 0:26 / /c/unified rw - cgroup2 cgroup2 rw\n",
      true, "/c/unified", "/b"},
-    {"cpuset is not cpu", "2:cpu:/a\n", "31 24 0:27 / /c/cpuset rw - cgroup cgroup rw,cpuset\n", false,
-     "", ""},
+    {"cpuset is not cpu", "2:cpu:/a\n", "31 24 0:27 / /c/cpuset rw - cgroup cgroup rw,cpuset\n",
+     false, "", ""},
     {"no mount of the kind", "0::/a\n", "20 1 8:1 / / rw - ext4 /dev/sda1 rw\n", false, "", ""},
     {"in no group", "", "35 24 0:30 / /m rw - cgroup2 none rw\n", false, "", ""},
     {"escapes", "0::/a\n", "35 24 0:30 / /a\\040b\\011c\\012d\\134e rw - cgroup2 none rw\n", true,
      "/a b\tc\nd\\e", "/a"},
     {"broken escape", "0::/a\n", "35 24 0:30 / /a\\04 rw - cgroup2 none rw\n", false, "", ""},
-    {"escape that is not octal", "0::/a\n", "35 24 0:30 / /a\\089b rw - cgroup2 none rw\n", false, "",
-     ""},
+    {"escape that is not octal", "0::/a\n", "35 24 0:30 / /a\\089b rw - cgroup2 none rw\n", false,
+     "", ""},
     {"too few fields", "0::/a\n", "35 24 0:30 - cgroup2 none rw\n", false, "", ""},
     {"no separator", "0::/a\n", "35 24 0:30 / /m rw cgroup2 none rw\n", false, "", ""},
     {"the mount shows a subtree", "2:cpu:/docker/x/inner\n",
@@ -104,8 +105,8 @@ constexpr mount_row mount_table[] = {
     {"a name is not a prefix of a longer one", "2:cpu:/docker/xy\n",
      "31 24 0:27 /docker/x /c/cpu ro - cgroup cgroup rw,cpu\n", false, "", ""},
     {"the second mount shows our group", "0::/b/c\n",
-     "31 24 0:27 /a /other rw - cgroup2 none rw\n32 24 0:27 / /m rw - cgroup2 none rw\n", true, "/m",
-     "/b/c"},
+     "31 24 0:27 /a /other rw - cgroup2 none rw\n32 24 0:27 / /m rw - cgroup2 none rw\n", true,
+     "/m", "/b/c"},
     {"our group lies outside the mount", "0::/../sibling\n",
      "35 24 0:30 / /m rw - cgroup2 none rw\n", false, "", ""},
 };
@@ -140,7 +141,7 @@ constexpr value_row cpu_max_table[] = {
 
 /// A directory that takes the place of "/", gone with the object.
 class fake_root {
-public:
+  public:
     fake_root() {
         std::string name = (std::filesystem::temp_directory_path() / "vole-cgroup-XXXXXX").string();
         REQUIRE(::mkdtemp(name.data()) != nullptr);
@@ -158,7 +159,7 @@ public:
     const char* c_str() const { return path_.c_str(); }
     const std::string& path() const { return path_; }
 
-private:
+  private:
     std::string path_;
 };
 
@@ -176,7 +177,8 @@ constexpr std::string_view v1_mount = "31 24 0:27 / /sys/fs/cgroup/cpu rw - cgro
 
 int open_descriptors() {
     int count = 0;
-    for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    for ([[maybe_unused]] const auto& entry :
+         std::filesystem::directory_iterator("/proc/self/fd")) {
         ++count;
     }
     return count;
@@ -328,8 +330,8 @@ TEST_CASE("SCHED-6 over-long lines are passed over", "[unit][cgroup]") {
         CHECK(o.q.read() == 1.0);
     }
     // The line we need is itself too long: no limit.
-    root.write("/proc/self/mountinfo",
-               "35 24 0:30 / /sys/fs/cgroup rw - cgroup2 none rw," + std::string(30000, 'o') + "\n");
+    root.write("/proc/self/mountinfo", "35 24 0:30 / /sys/fs/cgroup rw - cgroup2 none rw," +
+                                           std::string(30000, 'o') + "\n");
     {
         const open_quota o(root);
         CHECK(o.q.read() == no_cpu_quota);

@@ -38,8 +38,8 @@ TEST_CASE("SCHED-3 the value of VOLE_MAXPROCS", "[unit][cpus]") {
     CHECK(parse_maxprocs("007") == 7);
     CHECK(parse_maxprocs("1024") == 1024);
     CHECK(parse_maxprocs("4096") == 4096);
-    for (const char* bad : {"4097", "1000000000", "99999999999999999999", "-3", "0", "abc", "3x", "3 ",
-                            " 3", "+3", "0x10", "2.5", "1e3", "-99999999999999999999"}) {
+    for (const char* bad : {"4097", "1000000000", "99999999999999999999", "-3", "0", "abc", "3x",
+                            "3 ", " 3", "+3", "0x10", "2.5", "1e3", "-99999999999999999999"}) {
         INFO(bad);
         CHECK(parse_maxprocs(bad) == 0);
     }

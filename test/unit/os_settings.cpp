@@ -56,8 +56,9 @@ TEST_CASE("VOLE_DEBUG: each unknown name is named once and left out", "[unit][se
 }
 
 TEST_CASE("VOLE_DEBUG: unusable values change nothing and are named", "[unit][settings]") {
-    for (const char* text : {"schedtrace", "schedtrace=", "schedtrace=-1", "schedtrace=1s", "schedtrace=x",
-                             "schedtrace=99999999999", "lockrank=2", "lockrank=yes", "lockrank="}) {
+    for (const char* text :
+         {"schedtrace", "schedtrace=", "schedtrace=-1", "schedtrace=1s", "schedtrace=x",
+          "schedtrace=99999999999", "lockrank=2", "lockrank=yes", "lockrank="}) {
         INFO(text);
         const settings s = parse(text);
         CHECK(s.schedtrace_ms == 0);

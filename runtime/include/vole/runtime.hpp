@@ -114,9 +114,7 @@ void go(go_options opts, F&& f, A&&... args) {
 template <class F, class... A>
     requires(!std::is_same_v<std::decay_t<F>, go_options> &&
              std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...>)
-void go(F&& f, A&&... args) {
-    go(go_options{}, std::forward<F>(f), std::forward<A>(args)...);
-}
+void go(F&& f, A&&... args) { go(go_options{}, std::forward<F>(f), std::forward<A>(args)...); }
 
 /// Lets other runnable goroutines run first. On an ordinary thread: gives up its time slice.
 void gosched();
@@ -173,8 +171,8 @@ auto on_system_stack(F&& f) -> std::invoke_result_t<F> {
         struct frame {
             F& f;
         } fr{f};
-        detail::call_on_system_stack(
-            [](void* p) { std::forward<F>(static_cast<frame*>(p)->f)(); }, &fr);
+        detail::call_on_system_stack([](void* p) { std::forward<F>(static_cast<frame*>(p)->f)(); },
+                                     &fr);
     } else {
         using stored = std::conditional_t<std::is_reference_v<R>, std::remove_reference_t<R>*, R>;
         struct frame {

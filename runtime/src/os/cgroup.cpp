@@ -411,8 +411,8 @@ double cpu_quota::read() const noexcept {
         std::array<char, 64> quota_buffer;
         std::array<char, 64> period_buffer;
         const std::string_view quota = reread(l.quota, quota_buffer);
-        const double here = l.period < 0 ? parse_cpu_max(quota)
-                                         : parse_cfs(quota, reread(l.period, period_buffer));
+        const double here =
+            l.period < 0 ? parse_cpu_max(quota) : parse_cfs(quota, reread(l.period, period_buffer));
         if (here >= 0 && (least < 0 || here < least)) {
             least = here;
         }

@@ -27,7 +27,7 @@ enum class cgroup_version : unsigned char { none, v1, v2 };
 
 /// A path in a buffer of its own; what does not fit leaves it empty and makes the call answer false.
 class fixed_path {
-public:
+  public:
     static constexpr std::size_t capacity = 4096;
 
     [[nodiscard]] bool assign(std::string_view text) noexcept;
@@ -38,7 +38,7 @@ public:
     [[nodiscard]] const char* c_str() const noexcept { return text_.data(); }
     [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
 
-private:
+  private:
     std::array<char, capacity> text_{};
     std::size_t size_ = 0;
 };
@@ -46,14 +46,14 @@ private:
 /// Which group the process is in: fed the lines of /proc/self/cgroup, without their newlines.
 /// A version 1 line that lists exactly the controller "cpu" wins over the version 2 line.
 class cgroup_membership {
-public:
+  public:
     void feed(std::string_view line) noexcept;
 
     /// none: in no group, or the group has been deleted.
     [[nodiscard]] cgroup_version version() const noexcept { return version_; }
     [[nodiscard]] std::string_view path() const noexcept { return path_.view(); }
 
-private:
+  private:
     cgroup_version version_ = cgroup_version::none;
     fixed_path path_;
 };
@@ -61,7 +61,7 @@ private:
 /// Where that group is to be seen: fed the lines of /proc/self/mountinfo. The first mount of the right
 /// hierarchy that shows the group wins (a container may have further mounts of other subtrees).
 class cgroup_mount {
-public:
+  public:
     explicit cgroup_mount(const cgroup_membership& member) noexcept : member_(member) {}
 
     void feed(std::string_view line) noexcept;
@@ -72,7 +72,7 @@ public:
     /// The group below the mount point: empty, or "/a/b".
     [[nodiscard]] std::string_view relative() const noexcept { return relative_; }
 
-private:
+  private:
     const cgroup_membership& member_;
     fixed_path point_;
     std::string_view relative_;
@@ -87,7 +87,7 @@ private:
 /// The open files of one group and its ancestors. Constant initialisation and no destructor, so that it
 /// can be a namespace-scope object that outlives everything; whoever wants the files closed calls close().
 class cpu_quota {
-public:
+  public:
     constexpr cpu_quota() noexcept = default;
     cpu_quota(const cpu_quota&) = delete;
     cpu_quota& operator=(const cpu_quota&) = delete;
@@ -102,7 +102,7 @@ public:
     /// How many groups of the chain have a quota file.
     [[nodiscard]] int levels() const noexcept { return levels_; }
 
-private:
+  private:
     // A hierarchy deeper than this is not seen in practice; the outermost groups are left out then.
     static constexpr int max_levels = 32;
 

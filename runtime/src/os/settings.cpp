@@ -40,8 +40,8 @@ void complain(void (*warn)(const char*), const char* what, std::string_view item
     }
     std::array<char, 160> message;
     const int shown = static_cast<int>(item.size() < 60 ? item.size() : 60);
-    std::snprintf(message.data(), message.size(), "vole: VOLE_DEBUG: %s \"%.*s\" ignored", what, shown,
-                  item.data());
+    std::snprintf(message.data(), message.size(), "vole: VOLE_DEBUG: %s \"%.*s\" ignored", what,
+                  shown, item.data());
     warn(message.data());
 }
 

@@ -8,10 +8,11 @@
 namespace vole::inline v0::detail {
 
 struct settings {
-    int schedtrace_ms = 0;           // schedtrace=N: a line about the scheduler each N ms; 0: never
-    bool container_maxprocs = true;  // containermaxprocs=0: the default of gomaxprocs ignores the quota
-    bool update_maxprocs = true;     // updatemaxprocs=0: the default is computed once, at start
-    bool lockrank = false;           // lockrank=1: check the order of the runtime's locks
+    int schedtrace_ms = 0;  // schedtrace=N: a line about the scheduler each N ms; 0: never
+    bool container_maxprocs =
+        true;  // containermaxprocs=0: the default of gomaxprocs ignores the quota
+    bool update_maxprocs = true;  // updatemaxprocs=0: the default is computed once, at start
+    bool lockrank = false;        // lockrank=1: check the order of the runtime's locks
 };
 
 /// `warn` is called with each complaint, without newline; the message dies with the call. Either

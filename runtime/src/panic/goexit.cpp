@@ -30,7 +30,7 @@ _Unwind_Exception* exception_of(const G* g) noexcept {
 constexpr _Unwind_Exception_Class goexit_class = 0x564f4c4500455849;  // "VOLE\0EXI"
 
 VOLE_NO_TSAN _Unwind_Reason_Code at_frame(int, _Unwind_Action actions, _Unwind_Exception_Class,
-                             _Unwind_Exception*, _Unwind_Context*, void* g) {
+                                          _Unwind_Exception*, _Unwind_Context*, void* g) {
     if ((actions & _UA_END_OF_STACK) != 0) {
         exception_of(static_cast<G*>(g))->exception_class = 0;
         end_goroutine(static_cast<G*>(g));

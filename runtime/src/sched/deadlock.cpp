@@ -42,7 +42,8 @@ std::uint64_t process_threads() noexcept {
     for (int field = 2; field < 20 && at != nullptr; ++field) at = std::strchr(at + 1, ' ');
     if (at == nullptr) return 0;
     std::uint64_t threads = 0;
-    for (++at; *at >= '0' && *at <= '9'; ++at) threads = threads * 10 + static_cast<unsigned>(*at - '0');
+    for (++at; *at >= '0' && *at <= '9'; ++at)
+        threads = threads * 10 + static_cast<unsigned>(*at - '0');
     return threads;
 }
 

@@ -38,12 +38,11 @@ std::uint32_t default_now() noexcept {
 
 void set_procs(std::uint32_t n, bool only_if_automatic, std::uint32_t seen_changes) noexcept {
     stop_the_world();
-    const bool stale = only_if_automatic && (explicit_count.load(memory_order_acquire) ||
-                                             change_count.load(memory_order_acquire) !=
-                                                 seen_changes);
+    const bool stale =
+        only_if_automatic && (explicit_count.load(memory_order_acquire) ||
+                              change_count.load(memory_order_acquire) != seen_changes);
     start_the_world(stale ? sched.procs.load(memory_order_relaxed) : n);
 }
-
 
 void* update_thread(void*) {
     const std::uint32_t changes = change_count.load(memory_order_acquire);

@@ -119,7 +119,8 @@ void main_entry(void* closure) {
 
 void ensure_runtime(int max_procs) {
     // acquire: pairs with the release after the start.
-    if (state.load(memory_order_acquire) == started) [[likely]] return;
+    if (state.load(memory_order_acquire) == started) [[likely]]
+        return;
     ensure_slow(max_procs);
 }
 

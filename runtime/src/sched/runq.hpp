@@ -100,8 +100,7 @@ class run_queue {
                 head_.store(h + 1, memory_order_relaxed);
                 return g;
             }
-            if (head_.compare_exchange_weak(h, h + 1, memory_order_release,
-                                            memory_order_acquire)) {
+            if (head_.compare_exchange_weak(h, h + 1, memory_order_release, memory_order_acquire)) {
                 return g;
             }
         }

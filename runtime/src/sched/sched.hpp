@@ -56,7 +56,7 @@ struct alignas(64) P {
     std::uint32_t id = 0;
     std::uint32_t random = 1;
     std::uint32_t wake_skips = 0;  // wake-ups still to be left out, see wake_slow
-    std::uint64_t next_id = 0;  // goroutine ids are taken in batches
+    std::uint64_t next_id = 0;     // goroutine ids are taken in batches
     std::uint64_t last_id = 0;
     std::uint32_t stacks = 0;
     char* stack[stack_cache];
@@ -91,8 +91,8 @@ struct M {
     P* next_p = nullptr;  // handed over by whoever wakes this M
     P* old_p = nullptr;   // the one it had when it went into a system call
     note parked;
-    M* link = nullptr;  // idle list
-    M* all = nullptr;   // sched.all_ms; Ms are not freed, dead ones are reused
+    M* link = nullptr;     // idle list
+    M* all = nullptr;      // sched.all_ms; Ms are not freed, dead ones are reused
     bool exiting = false;  // its locked goroutine ended: the thread ends too
     std::uint32_t id = 0;
     arch::gobuf exit_context;  // the bottom frame of the thread, to leave by
@@ -123,10 +123,10 @@ struct scheduler {
     g_list free_gs VOLE_GUARDED_BY(mu);
     atomic<M*> all_ms{nullptr};
     M* dead_ms VOLE_GUARDED_BY(mu) = nullptr;
-    M* wanted_ms VOLE_GUARDED_BY(mu) = nullptr;  // threads for sysmon to create
-    std::uint32_t m_count VOLE_GUARDED_BY(mu) = 0;         // live Ms
-    std::uint32_t idle_m_count VOLE_GUARDED_BY(mu) = 0;    // of them, asleep in idle_ms
-    std::uint32_t locked_m_idle VOLE_GUARDED_BY(mu) = 0;   // of them, waiting for their own G
+    M* wanted_ms VOLE_GUARDED_BY(mu) = nullptr;           // threads for sysmon to create
+    std::uint32_t m_count VOLE_GUARDED_BY(mu) = 0;        // live Ms
+    std::uint32_t idle_m_count VOLE_GUARDED_BY(mu) = 0;   // of them, asleep in idle_ms
+    std::uint32_t locked_m_idle VOLE_GUARDED_BY(mu) = 0;  // of them, waiting for their own G
     std::uint32_t m_limit = 10'000;
 
     // stop the world
@@ -135,15 +135,15 @@ struct scheduler {
 
     // run()
     std::uint32_t runs_waiting VOLE_GUARDED_BY(mu) = 0;
-    std::uint32_t mains_gone VOLE_GUARDED_BY(mu) = 0;      // mains that called goexit
-    std::uint32_t runs_undetected VOLE_GUARDED_BY(mu) = 0; // with deadlock_detection = false
+    std::uint32_t mains_gone VOLE_GUARDED_BY(mu) = 0;       // mains that called goexit
+    std::uint32_t runs_undetected VOLE_GUARDED_BY(mu) = 0;  // with deadlock_detection = false
     atomic<std::uint32_t> external_wakers{0};
-    atomic<std::uint32_t> threads_parked{0};               // ordinary threads in our operations
+    atomic<std::uint32_t> threads_parked{0};  // ordinary threads in our operations
     atomic<bool> deadlock_suspected{false};
 
-    atomic<std::uint64_t> created{0};    // by threads without a P
+    atomic<std::uint64_t> created{0};  // by threads without a P
     atomic<std::uint64_t> next_id{1};
-    atomic<std::uint64_t> g_count{0};    // Gs that have memory
+    atomic<std::uint64_t> g_count{0};  // Gs that have memory
     atomic<std::uint64_t> threads_created{0};
     atomic<std::uint64_t> preempt_requests{0};
     atomic<std::uint64_t> retakes{0};
@@ -187,12 +187,14 @@ inline bool should_wake() noexcept {
            sched.spinning.load(memory_order_seq_cst) == 0;
 }
 inline void wake() noexcept {
-    if (should_wake()) [[unlikely]] wake_slow();
+    if (should_wake()) [[unlikely]]
+        wake_slow();
 }
 /// Any thread that owns p: the same for a goroutine that was put into p's runnext.
 bool skip_wake(P* p) noexcept;
 inline void wake_for_next(P* p) noexcept {
-    if (should_wake() && !skip_wake(p)) [[unlikely]] wake_slow();
+    if (should_wake() && !skip_wake(p)) [[unlikely]]
+        wake_slow();
 }
 /// Any: gives p to a thread. False (p is idle again): none sleeps and none can be created.
 bool start_m(P* p, bool spinning) noexcept VOLE_EXCLUDES(sched.mu);

@@ -74,7 +74,8 @@ void run_queue_put(P* p, G* g, bool next) noexcept {
         g = p->runq.exchange_next(g);
         if (g == nullptr) return;
     }
-    if (!p->runq.push(g)) [[unlikely]] overflow(p, g);
+    if (!p->runq.push(g)) [[unlikely]]
+        overflow(p, g);
 }
 
 // ---- stealing ---------------------------------------------------------------------------------

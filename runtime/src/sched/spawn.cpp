@@ -38,8 +38,8 @@ std::uint64_t cached_stacks() noexcept {
 
 // A batch of new Gs, with the promise of a stack for each.
 bool add_slab(g_list& out) noexcept {
-    const std::uint64_t total = sched.g_count.fetch_add(g_slab::count, memory_order_relaxed) +
-                                g_slab::count;
+    const std::uint64_t total =
+        sched.g_count.fetch_add(g_slab::count, memory_order_relaxed) + g_slab::count;
     void* memory = arena.ensure(total + cached_stacks())
                        ? permanent_alloc(sizeof(g_slab), alignof(g_slab))
                        : nullptr;
@@ -60,7 +60,8 @@ bool add_slab(g_list& out) noexcept {
 // p may be null: an ordinary thread, or a goroutine inside blocking().
 G* take_g(P* p) noexcept {
     if (p != nullptr) {
-        if (G* g = p->free_gs.pop_front(); g != nullptr) [[likely]] return g;
+        if (G* g = p->free_gs.pop_front(); g != nullptr) [[likely]]
+            return g;
     }
     {
         lock_guard held(sched.mu);
@@ -159,7 +160,8 @@ spawn_ticket spawn_begin(const go_options& opts, std::size_t size, std::size_t a
     }
     const std::size_t stack = opts.stack.size();
     g->stack_size = static_cast<std::uint32_t>(stack);
-    if (stack != slot_bytes) [[unlikely]] g->stack_lo = arena.map_custom(stack);
+    if (stack != slot_bytes) [[unlikely]]
+        g->stack_lo = arena.map_custom(stack);
     if (g->closure == nullptr || (stack != slot_bytes && g->stack_lo == nullptr)) [[unlikely]] {
         drop(g);
         throw std::bad_alloc();
@@ -238,7 +240,8 @@ void release_stack(P* p, G* g) noexcept {
     if (g->stack_size != slot_bytes) [[unlikely]] {
         arena.unmap_custom(g->stack_lo, g->stack_size);
     } else {
-        if (g->has_canary) [[unlikely]] check_canary(g);
+        if (g->has_canary) [[unlikely]]
+            check_canary(g);
         if (p->stacks == P::stack_cache) [[unlikely]] {
             p->stacks /= 2;
             arena.give(p->stack + p->stacks, P::stack_cache / 2);

@@ -41,13 +41,13 @@ inline void set_status(G* g, g_status from, g_status to) noexcept {
 #ifndef NDEBUG
     g_status expected = from;
     // acq_rel: a reader of the status (traceback) sees what was written before the change.
-    if (!legal(from, to) ||
-        !g->status.compare_exchange_strong(expected, to, memory_order_acq_rel,
-                                           memory_order_relaxed)) {
+    if (!legal(from, to) || !g->status.compare_exchange_strong(expected, to, memory_order_acq_rel,
+                                                               memory_order_relaxed)) {
         bad_transition(g, from, to);
     }
 #else
-    if (g->status.load(memory_order_relaxed) != from) [[unlikely]] bad_transition(g, from, to);
+    if (g->status.load(memory_order_relaxed) != from) [[unlikely]]
+        bad_transition(g, from, to);
     g->status.store(to, memory_order_release);
 #endif
 }

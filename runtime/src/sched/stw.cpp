@@ -68,8 +68,8 @@ void stop_the_world() noexcept {
         for (std::uint32_t i = 0; i < n; ++i) {
             P* p = sched.all_ps[i].load(memory_order_relaxed);
             p_status expected = p_status::syscall;
-            if (p->status.compare_exchange_strong(expected, p_status::stopped,
-                                                  memory_order_acq_rel, memory_order_relaxed)) {
+            if (p->status.compare_exchange_strong(expected, p_status::stopped, memory_order_acq_rel,
+                                                  memory_order_relaxed)) {
                 p->syscall_tick.store(p->syscall_tick.load(memory_order_relaxed) + 1,
                                       memory_order_relaxed);
                 --wait;

@@ -30,8 +30,8 @@ constinit scheduler sched;
 
 // Read and written by the port's current_m() only; see there for why not by its C++ name.
 extern "C" {
-__attribute__((tls_model("initial-exec"), visibility("hidden"), used)) constinit
-    thread_local void* vole_tls_m = nullptr;
+__attribute__((tls_model("initial-exec"), visibility("hidden"),
+               used)) constinit thread_local void* vole_tls_m = nullptr;
 }
 
 namespace vole::inline v0::detail {
@@ -69,8 +69,10 @@ inline void begin_turn(M* m, G* g, bool inherit) noexcept {
 // The successor for a direct switch, or null: let g0 decide.
 inline G* pick_direct(M* m, bool* inherit) noexcept {
     P* p = m->p;
-    if (p == nullptr || m->locked_g != nullptr) [[unlikely]] return nullptr;
-    if (sched.stopping.load(memory_order_relaxed)) [[unlikely]] return nullptr;
+    if (p == nullptr || m->locked_g != nullptr) [[unlikely]]
+        return nullptr;
+    if (sched.stopping.load(memory_order_relaxed)) [[unlikely]]
+        return nullptr;
     if (p->sched_tick.load(memory_order_relaxed) % 61 == 0 &&
         sched.global_size.load(memory_order_relaxed) != 0) [[unlikely]] {
         return nullptr;
@@ -145,7 +147,8 @@ void check_may_park(const M* m, const char* what) noexcept {
     if (m->on_system_stack) [[unlikely]] {
         fatal("blocking operation on the system stack", what);
     }
-    if (m->p == nullptr) [[unlikely]] fatal("blocking operation inside vole::blocking", what);
+    if (m->p == nullptr) [[unlikely]]
+        fatal("blocking operation inside vole::blocking", what);
 }
 
 }  // namespace
@@ -190,7 +193,8 @@ void park(G* g, park_commit commit, void* arg, wait_reason reason) {
         return;
     }
     M* m = current_m();
-    if (m->p == nullptr || m->on_system_stack) [[unlikely]] check_may_park(m, to_text(reason));
+    if (m->p == nullptr || m->on_system_stack) [[unlikely]]
+        check_may_park(m, to_text(reason));
     g->reason = reason;
     set_status(g, g_status::running, g_status::waiting);
     switch_out(m, g, commit, arg);
@@ -199,7 +203,8 @@ void park(G* g, park_commit commit, void* arg, wait_reason reason) {
 void park_unlock(G* g, lock& l, wait_reason reason) VOLE_NO_TS {
     // The rank check follows the thread, and the lock changes threads with the goroutine's M: it
     // is released by the same thread, so nothing special is needed.
-    park(g, [](G*, void* p) VOLE_NO_TS { static_cast<lock*>(p)->release(); }, &l, reason);
+    park(
+        g, [](G*, void* p) VOLE_NO_TS { static_cast<lock*>(p)->release(); }, &l, reason);
 }
 
 void ready(G* g, bool next) {
@@ -226,7 +231,8 @@ void ready(G* g, bool next) {
 void yield_to_others() {
     M* m = current_m();
     G* g = m->curg;
-    if (m->p == nullptr || m->on_system_stack) [[unlikely]] check_may_park(m, "gosched");
+    if (m->p == nullptr || m->on_system_stack) [[unlikely]]
+        check_may_park(m, "gosched");
     bool inherit = false;
     // With an empty global queue the tail of the own ring is as far behind as anybody can be, and
     // saves the global lock: 2 x 7 ns alone, a fought-over cache line with two Ps.
@@ -254,9 +260,11 @@ void yield_to_others() {
 
 void check_preempt() {
     M* m = current_m();
-    if (m == nullptr) [[unlikely]] return;
+    if (m == nullptr) [[unlikely]]
+        return;
     P* p = m->p;
-    if (p == nullptr || !p->preempt.load(memory_order_relaxed)) [[likely]] return;
+    if (p == nullptr || !p->preempt.load(memory_order_relaxed)) [[likely]]
+        return;
     if (sched.poisoned.load(memory_order_relaxed)) fatal("runtime used in a forked child");
     p->preempt.store(false, memory_order_relaxed);
     if (m->on_system_stack || m->curg == nullptr) return;
@@ -283,7 +291,8 @@ void park_scope::release_thread() noexcept { g_->~G(); }
 
 std::uint32_t fast_random() noexcept {
     const M* m = current_m();
-    if (m != nullptr && m->p != nullptr) [[likely]] return next_random(m->p);
+    if (m != nullptr && m->p != nullptr) [[likely]]
+        return next_random(m->p);
     const auto x = static_cast<std::uint32_t>(arch::this_port::ticks()) * 0x85ebca6bu;
     return x != 0 ? x : 1;
 }

@@ -29,9 +29,9 @@ bool retake_from_syscall(P* p, std::int64_t now) noexcept {
         p->seen_syscall_when = now;
         return false;
     }
-    const bool nobody_else = sched.spinning.load(memory_order_relaxed) +
-                                 sched.idle_p_count.load(memory_order_relaxed) ==
-                             0;
+    const bool nobody_else =
+        sched.spinning.load(memory_order_relaxed) + sched.idle_p_count.load(memory_order_relaxed) ==
+        0;
     const bool other_work =
         !p->runq.empty() || sched.global_size.load(memory_order_relaxed) != 0 || nobody_else;
     if (!other_work && now - p->seen_syscall_when < slice_ns) return false;
@@ -93,8 +93,8 @@ bool inspect_all(std::int64_t now) noexcept {
 
 void trace_line(std::int64_t now, std::int64_t start) noexcept {
     message line;
-    line << "SCHED " << static_cast<std::uint64_t>((now - start) / 1'000'000) << "ms: gomaxprocs="
-         << sched.procs.load(memory_order_relaxed)
+    line << "SCHED " << static_cast<std::uint64_t>((now - start) / 1'000'000)
+         << "ms: gomaxprocs=" << sched.procs.load(memory_order_relaxed)
          << " idleprocs=" << sched.idle_p_count.load(memory_order_relaxed)
          << " threads=" << sched.threads_created.load(memory_order_relaxed)
          << " spinningthreads=" << sched.spinning.load(memory_order_relaxed)
@@ -143,9 +143,8 @@ void sysmon_main() noexcept {
         sched.sysmon_note.clear();
         create_requested_threads();
         std::int64_t now = nanotime();
-        if (debug.schedtrace_ms <= 0 &&
-            sched.idle_p_count.load(memory_order_relaxed) ==
-                sched.procs.load(memory_order_relaxed)) {
+        if (debug.schedtrace_ms <= 0 && sched.idle_p_count.load(memory_order_relaxed) ==
+                                            sched.procs.load(memory_order_relaxed)) {
             deep_sleep();
             create_requested_threads();
             if (sched.deadlock_suspected.load(memory_order_relaxed)) check_deadlock();

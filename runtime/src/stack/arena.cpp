@@ -49,8 +49,8 @@ bool stack_arena::add_region() noexcept {
         const std::size_t bytes = slots * slot_bytes;
         auto* base = static_cast<char*>(map(bytes, PROT_NONE));
         if (base == nullptr) continue;
-        auto* cold = static_cast<std::uint32_t*>(
-            map(slots * sizeof(std::uint32_t), PROT_READ | PROT_WRITE));
+        auto* cold =
+            static_cast<std::uint32_t*>(map(slots * sizeof(std::uint32_t), PROT_READ | PROT_WRITE));
         if (cold == nullptr) {
             munmap(base, bytes);
             continue;
@@ -75,8 +75,8 @@ bool stack_arena::ensure(std::uint64_t slots) noexcept {
         region& r = regions_[region_count_ - 1];
         const std::uint32_t n = std::min(commit_slots, r.slots - r.committed);
         const int saved = errno;
-        const int failed = mprotect(r.base + r.committed * slot_bytes, n * slot_bytes,
-                                    PROT_READ | PROT_WRITE);
+        const int failed =
+            mprotect(r.base + r.committed * slot_bytes, n * slot_bytes, PROT_READ | PROT_WRITE);
         errno = saved;
         if (failed != 0) return false;
         r.committed += n;
@@ -94,8 +94,7 @@ void stack_arena::install_guard(char* lo) noexcept {
         guards_.store(kind, memory_order_relaxed);
     }
     if (kind == guard_kind::mprotect) {
-        const bool within =
-            mprotected_.fetch_add(1, memory_order_relaxed) < mprotect_budget;
+        const bool within = mprotected_.fetch_add(1, memory_order_relaxed) < mprotect_budget;
         if (within && mprotect(lo, guard_bytes, PROT_NONE) == 0) return;
         guards_.store(guard_kind::canary, memory_order_relaxed);
     }
@@ -140,8 +139,8 @@ void stack_arena::give(char* const* slots, std::uint32_t n) noexcept {
         for (std::uint32_t j = 0; j < region_count_; ++j) {
             region& r = regions_[j];
             if (slots[k] < r.base || slots[k] >= r.base + r.slots * slot_bytes) continue;
-            r.cold_slots[r.cold++] =
-                static_cast<std::uint32_t>(static_cast<std::size_t>(slots[k] - r.base) / slot_bytes);
+            r.cold_slots[r.cold++] = static_cast<std::uint32_t>(
+                static_cast<std::size_t>(slots[k] - r.base) / slot_bytes);
             break;
         }
     }

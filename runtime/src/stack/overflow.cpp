@@ -30,8 +30,8 @@ struct sigaction previous_bus;
     text << "runtime: fault at ";
     text.hex(address) << ", stack=[";
     text.hex(reinterpret_cast<std::uintptr_t>(g->stack_lo)) << ", ";
-    text.hex(reinterpret_cast<std::uintptr_t>(g->stack_hi)) << "], guard of "
-        << std::uint64_t{guard_bytes} << " bytes at its low end\n";
+    text.hex(reinterpret_cast<std::uintptr_t>(g->stack_hi))
+        << "], guard of " << std::uint64_t{guard_bytes} << " bytes at its low end\n";
     text << "runtime: remedy: start it with go({.stack = stack_policy::reserved(BYTES)}, f) and a "
             "larger size, recurse less, or move large locals to the heap";
     fatal("stack overflow", text.c_str());

@@ -259,19 +259,11 @@ struct send_ops {
 
     /// Sends; waits for a receiver or for room in the buffer. Throws runtime_error "send on closed
     /// channel" (v is untouched if the channel was closed before); waits for ever on nil.
-    void send(const V& v) const
-        requires(std::is_copy_constructible_v<V>)
-    {
-        put(v);
-    }
+    void send(const V& v) const requires(std::is_copy_constructible_v<V>) { put(v); }
     void send(V&& v) const { put(std::move(v)); }
 
     /// Sends if that needs no waiting. v is untouched unless it was sent. Throws as send does.
-    bool try_send(const V& v) const
-        requires(std::is_copy_constructible_v<V>)
-    {
-        return offer(v);
-    }
+    bool try_send(const V& v) const requires(std::is_copy_constructible_v<V>) { return offer(v); }
     bool try_send(V&& v) const { return offer(std::move(v)); }
 
     /// No more values will be sent. Throws runtime_error "close of closed channel" or "close of nil

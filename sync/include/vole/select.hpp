@@ -84,8 +84,7 @@ template <class V, class Source, class F>
 class send_case {
   public:
     static constexpr bool is_default = false;
-    send_case(chan_core* c, Source v, F f)
-        : c_(c), v_(std::forward<Source>(v)), f_(std::move(f)) {}
+    send_case(chan_core* c, Source v, F f) : c_(c), v_(std::forward<Source>(v)), f_(std::move(f)) {}
 
     void prepare(select_case& s) {
         s.c = c_;
@@ -176,9 +175,7 @@ auto on_send(const C& c, U&& v, F f = {}) {
 /// Send on a chan<void>, then f().
 template <detail::sendable C, class F = detail::no_callback>
     requires(std::is_void_v<typename C::value_type>)
-auto on_send(const C& c, F f = {}) {
-    return detail::send_void_case<F>(c.core(), std::move(f));
-}
+auto on_send(const C& c, F f = {}) { return detail::send_void_case<F>(c.core(), std::move(f)); }
 
 /// The case for "none of the others is ready now".
 template <class F = detail::no_callback>
@@ -190,7 +187,8 @@ auto otherwise(F f = {}) {
 template <class... Cases>
 std::size_t select(Cases&&... cases) {
     constexpr std::size_t n = sizeof...(Cases);
-    constexpr std::size_t defaults = (std::size_t{0} + ... + std::size_t{std::remove_cvref_t<Cases>::is_default});
+    constexpr std::size_t defaults =
+        (std::size_t{0} + ... + std::size_t{std::remove_cvref_t<Cases>::is_default});
     static_assert(defaults <= 1, "select: more than one otherwise");
     // One slot more than needed, so that select() without cases has arrays too.
     std::array<detail::select_case, n + 1> ops{};
@@ -254,9 +252,9 @@ class selector {
         waiters_.resize(n);
         order_.resize(2 * n);
         for (std::size_t i = 0; i < n; ++i) entries_[i]->prepare(ops_[i]);
-        std::size_t taken = detail::chan_select(
-            ops_.data(), n, default_at_ != detail::select_default, waiters_.data(), order_.data(),
-            order_.data() + n);
+        std::size_t taken =
+            detail::chan_select(ops_.data(), n, default_at_ != detail::select_default,
+                                waiters_.data(), order_.data(), order_.data() + n);
         if (taken == detail::select_default) taken = default_at_;
         // Held by value: f may clear this selector.
         std::shared_ptr<entry> chosen = entries_[taken];

@@ -71,12 +71,12 @@ concept port = requires(void* top, void* arg, const gobuf& g) {
     /// Reads where a suspended context goes on.
     { P::resume(g) } -> std::same_as<resume_point>;
     /// A hint to the processor that this is a spin loop.
-    { P::pause() };
+    {P::pause()};
     /// A cheap, monotonic-per-core cycle or tick counter; units are the port's own.
     { P::ticks() } -> std::same_as<std::uint64_t>;
     /// The calling thread's M, read afresh at every call: never cached over a switch.
     { P::current_m() } -> std::same_as<void*>;
-    { P::set_current_m(top) };
+    {P::set_current_m(top)};
 };
 
 }  // namespace vole::arch

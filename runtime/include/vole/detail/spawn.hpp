@@ -52,7 +52,9 @@ bool is_nil_callable(const F& f) noexcept {
         return false;
     } else if constexpr (std::is_pointer_v<F> || std::is_member_pointer_v<F>) {
         return f == nullptr;
-    } else if constexpr (requires { { f == nullptr } -> std::convertible_to<bool>; }) {
+    } else if constexpr (requires {
+                             { f == nullptr } -> std::convertible_to<bool>;
+                         }) {
         return f == nullptr;
     } else {
         return false;
@@ -83,8 +85,7 @@ void spawn(const go_options& opts, Init&&... init) {
     }
     spawn_commit(
         t, [](void* c) { std::invoke(std::move(*static_cast<C*>(c))); },
-        std::is_trivially_destructible_v<C> ? nullptr
-                                            : +[](void* c) { static_cast<C*>(c)->~C(); });
+        std::is_trivially_destructible_v<C> ? nullptr : +[](void* c) { static_cast<C*>(c)->~C(); });
 }
 
 }  // namespace vole::detail

@@ -65,8 +65,7 @@ inline constexpr std::size_t select_default = ~std::size_t{0};
 
 /// Carries out one of n cases and gives its index, or select_default. The three arrays are scratch
 /// space for n entries. Throws "send on closed channel".
-std::size_t chan_select(select_case* cases, std::size_t n, bool has_default,
-                        select_waiter* waiters, std::uint32_t* poll_order,
-                        std::uint32_t* lock_order);
+std::size_t chan_select(select_case* cases, std::size_t n, bool has_default, select_waiter* waiters,
+                        std::uint32_t* poll_order, std::uint32_t* lock_order);
 
 }  // namespace vole::detail
