@@ -62,6 +62,7 @@ struct G {
     wait_reason reason = wait_reason::none;
     bool is_thread = false;        // stands for an ordinary thread that waits: no context
     bool is_main = false;          // of some run()
+    bool wakes_run = false;        // its run() waits on the note in param
     bool has_canary = false;       // its stack has no guard: see stack_arena
     std::uint32_t lock_count = 0;  // lock_os_thread nesting
     std::uint64_t id = 0;

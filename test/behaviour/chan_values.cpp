@@ -74,7 +74,8 @@ int calls_while_travelling(int procs, std::size_t cap) {
             while (c.recv()) ++received;
         });
         receivers.go([&] {
-            for (bool open = true; open;) {
+            bool open = true;
+            while (open) {
                 vole::select(vole::on_recv(c, [&](std::optional<element> v) {
                     open = v.has_value();
                     if (open) ++received;
@@ -186,7 +187,8 @@ TEST_CASE("CHAN-23 no instance is left after a hand-over of any kind", "[chan][v
                     while (auto v = c.recv()) sums[0] += v->value;
                 });
                 receivers.go([&] {
-                    for (bool open = true; open;) {
+                    bool open = true;
+                    while (open) {
                         vole::select(vole::on_recv(silent),
                                      vole::on_recv(c, [&](std::optional<tracked> v) {
                                          open = v.has_value();

@@ -92,6 +92,7 @@ void goexit() {
     auto* e = ::new (static_cast<void*>(detail::exception_of(g))) _Unwind_Exception{};
     e->exception_class = detail::goexit_class;
     e->exception_cleanup = detail::swallowed;
+    detail::tell_unwinding();
     _Unwind_ForcedUnwind(e, detail::at_frame, g);
     detail::fatal("goexit: the stack cannot be unwound",
                   "vole: some frame has no unwind information");

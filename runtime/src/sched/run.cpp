@@ -112,7 +112,9 @@ void main_entry(void* closure) {
         --sched.runs_waiting;
         if (!call->detect) --sched.runs_undetected;
     }
-    call->done.wake();  // from here on *call may be gone
+    // run() returns when the goroutine has ended (end_commit), so that it is not counted any more.
+    g->param = &call->done;
+    g->wakes_run = true;
 }
 
 }  // namespace

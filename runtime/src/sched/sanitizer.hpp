@@ -47,6 +47,8 @@ inline void tell_new_stack(G* g) noexcept {
     __asan_unpoison_memory_region(g->stack_lo, static_cast<std::size_t>(g->stack_hi - g->stack_lo));
 }
 inline void tell_dead_stack(G*) noexcept {}
+// Frames that are unwound by force do not clear their red zones; exceptions are known to ASan.
+inline void tell_unwinding() noexcept { __asan_handle_no_return(); }
 inline void tell_thread(M* m) noexcept {
     pthread_attr_t attr;
     void* lo = nullptr;
@@ -75,6 +77,7 @@ inline void tell_dead_stack(G* g) noexcept {
     give_fiber(g->sanitizer);
     g->sanitizer = nullptr;
 }
+inline void tell_unwinding() noexcept {}
 inline void tell_thread(M* m) noexcept { m->sanitizer = __tsan_get_current_fiber(); }
 
 #else
@@ -83,6 +86,7 @@ inline void tell_leave(M*, G*, bool, G*) noexcept {}
 inline void tell_arrived(M*, G*) noexcept {}
 inline void tell_new_stack(G*) noexcept {}
 inline void tell_dead_stack(G*) noexcept {}
+inline void tell_unwinding() noexcept {}
 inline void tell_thread(M*) noexcept {}
 
 #endif

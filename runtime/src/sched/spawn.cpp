@@ -262,6 +262,7 @@ void recycle(P* p, G* g) noexcept {
     }
     g->reason = wait_reason::none;
     g->is_main = false;
+    g->wakes_run = false;
     g->param = nullptr;
     g->eh_caught = nullptr;
     g->eh_uncaught = 0;
@@ -307,7 +308,10 @@ void end_commit(G* g, void*) noexcept {
         m->locked_g = nullptr;
         m->exiting = true;
     }
+    note* waiting_run = g->wakes_run ? static_cast<note*>(g->param) : nullptr;
     recycle(m->p, g);
+    if (waiting_run != nullptr) [[unlikely]]
+        waiting_run->wake();
 }
 
 }  // namespace

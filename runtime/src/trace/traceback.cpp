@@ -6,6 +6,7 @@
 #include <vole/runtime.hpp>
 
 #include "runtime/internal/fatal.hpp"
+#include "runtime/src/sched/sanitizer.hpp"
 #include "runtime/src/sched/sched.hpp"
 #include "runtime/src/trace/unwind.hpp"
 
@@ -43,7 +44,7 @@ const char* state_text(g_status s, wait_reason r) noexcept {
     return "unknown";
 }
 
-void print_goroutine(const G* g, int fd) noexcept {
+VOLE_NO_TSAN void print_goroutine(const G* g, int fd) noexcept {
     const g_status s = g->status.load(memory_order_acquire);
     message line;
     line << "goroutine " << g->id << " [" << state_text(s, g->reason);
