@@ -44,9 +44,6 @@ class os_gate {
     bool open_ = false;
 };
 
-}  // namespace
-
-namespace {
 // A compiler may keep the address of errno over a switch that it does not see as one: HAZARDS.md.
 [[gnu::noinline]] int errno_now() { return errno; }
 }  // namespace

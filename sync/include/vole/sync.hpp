@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -94,16 +95,17 @@ class wait_group {
         if (detail::is_nil_callable(f)) detail::throw_nil_func();
         struct task {
             wait_group* group;
-            std::decay_t<F> f;
+            std::optional<std::decay_t<F>> f;
             void operator()() {
                 struct at_end {
-                    wait_group* group;
-                    ~at_end() { group->done(); }
-                } end{group};
-                // What f captured is gone before the waiter may go on.
-                std::decay_t<F> local(std::move(f));
+                    task* t;
+                    ~at_end() {
+                        t->f.reset();  // what f captured is gone before the waiter may go on
+                        t->group->done();
+                    }
+                } end{this};
                 try {
-                    std::move(local)();
+                    std::move (*f)();
                 } catch (...) {
                     if (!std::current_exception()) throw;  // goexit passes
                     detail::report_uncaught_exception();
@@ -112,7 +114,7 @@ class wait_group {
         };
         add(1);
         try {
-            vole::go(task{this, std::forward<F>(f)});
+            vole::go(task{this, std::optional<std::decay_t<F>>(std::in_place, std::forward<F>(f))});
         } catch (...) {
             add(-1);
             throw;
