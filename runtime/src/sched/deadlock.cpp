@@ -66,28 +66,43 @@ bool everything_asleep() noexcept VOLE_REQUIRES(sched.mu) {
     return true;
 }
 
+// Everything asleep, under the lock. What was found, to be compared with a second look.
+struct finding {
+    bool asleep;
+    bool no_goroutines;
+    std::uint64_t generation;
+    std::uint64_t threads;  // that we know of
+};
+
+finding look() noexcept {
+    lock_guard held(sched.mu);
+    const bool asleep = sched.runs_waiting != 0 && sched.runs_undetected == 0 &&
+                        sched.external_wakers.load(memory_order_relaxed) == 0 &&
+                        sched.threads_parked.load(memory_order_relaxed) == 0 && everything_asleep();
+    return {asleep, sched.mains_gone != 0 && count_goroutines() == 0, sched.sleep_generation,
+            std::uint64_t{sched.m_count} + 1 + sched.runs_waiting + sanitizer_threads};
+}
+
 }  // namespace
 
+// The threads are counted between two looks that must agree: a thread of somebody else's may have
+// readied goroutines and ended in the meantime. If it had, some thread of ours has woken, so is
+// awake now or has gone to sleep once more, which changes the generation (and asks again).
 void check_deadlock() noexcept {
-    std::uint64_t ours = 0;
-    bool no_goroutines = false;
-    {
-        lock_guard held(sched.mu);
-        if (sched.runs_waiting == 0 || sched.runs_undetected != 0 ||
-            sched.external_wakers.load(memory_order_relaxed) != 0 ||
-            sched.threads_parked.load(memory_order_relaxed) != 0 || !everything_asleep()) {
-            sched.deadlock_suspected.store(false, memory_order_relaxed);
-            return;
-        }
-        ours = std::uint64_t{sched.m_count} + 1 + sched.runs_waiting + sanitizer_threads;
-        no_goroutines = sched.mains_gone != 0 && count_goroutines() == 0;
+    const finding first = look();
+    if (!first.asleep) {
+        sched.deadlock_suspected.store(false, memory_order_relaxed);
+        return;
     }
-    if (const std::uint64_t all = process_threads(); all > ours) {
+    const std::uint64_t all = process_threads();
+    const finding second = look();
+    if (!second.asleep || second.generation != first.generation) return;
+    if (all > second.threads) {
         if (!sched.deadlock_suspected.exchange(true, memory_order_relaxed)) wake_sysmon();
         return;
     }
-    fatal(no_goroutines ? "no goroutines (main called runtime.Goexit) - deadlock!"
-                        : "all goroutines are asleep - deadlock!");
+    fatal(second.no_goroutines ? "no goroutines (main called runtime.Goexit) - deadlock!"
+                               : "all goroutines are asleep - deadlock!");
 }
 
 }  // namespace vole::detail

@@ -130,6 +130,7 @@ void stop_m(M* m) noexcept {
         m->link = sched.idle_ms;
         sched.idle_ms = m;
         ++sched.idle_m_count;
+        ++sched.sleep_generation;
         last = sched.idle_m_count + sched.locked_m_idle == sched.m_count;
     }
     if (last) check_deadlock();
@@ -173,6 +174,7 @@ void stop_locked_m(M* m) noexcept {
     {
         lock_guard held(sched.mu);
         ++sched.locked_m_idle;
+        ++sched.sleep_generation;
         last = sched.idle_m_count + sched.locked_m_idle == sched.m_count;
     }
     if (last) check_deadlock();

@@ -123,10 +123,11 @@ struct scheduler {
     g_list free_gs VOLE_GUARDED_BY(mu);
     atomic<M*> all_ms{nullptr};
     M* dead_ms VOLE_GUARDED_BY(mu) = nullptr;
-    M* wanted_ms VOLE_GUARDED_BY(mu) = nullptr;           // threads for sysmon to create
-    std::uint32_t m_count VOLE_GUARDED_BY(mu) = 0;        // live Ms
-    std::uint32_t idle_m_count VOLE_GUARDED_BY(mu) = 0;   // of them, asleep in idle_ms
-    std::uint32_t locked_m_idle VOLE_GUARDED_BY(mu) = 0;  // of them, waiting for their own G
+    M* wanted_ms VOLE_GUARDED_BY(mu) = nullptr;              // threads for sysmon to create
+    std::uint32_t m_count VOLE_GUARDED_BY(mu) = 0;           // live Ms
+    std::uint32_t idle_m_count VOLE_GUARDED_BY(mu) = 0;      // of them, asleep in idle_ms
+    std::uint64_t sleep_generation VOLE_GUARDED_BY(mu) = 0;  // counts Ms that went to sleep
+    std::uint32_t locked_m_idle VOLE_GUARDED_BY(mu) = 0;     // of them, waiting for their own G
     std::uint32_t m_limit = 10'000;
 
     // stop the world
