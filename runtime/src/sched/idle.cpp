@@ -111,10 +111,11 @@ bool start_m(P* p, bool spinning) noexcept {
         return true;
     }
     if (new_m(p, spinning)) return true;
-    // No thread to be had: the P stays idle and the others do its work. The first thread of all
-    // is made by ensure_runtime, which reports that failure to its caller.
+    // No thread to be had: the P stays idle and the others do its work (nobody steals from an idle
+    // P). The first thread of all is made by ensure_runtime, which reports that failure.
     if (spinning) sched.spinning.fetch_sub(1, memory_order_seq_cst);
     lock_guard held(sched.mu);
+    give_work_away(p);
     idle_p_put(p);
     return false;
 }

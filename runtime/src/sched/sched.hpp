@@ -177,6 +177,8 @@ void run_queue_put(P* p, G* g, bool next) noexcept;
 void global_put(G* g) noexcept VOLE_REQUIRES(sched.mu);
 void global_put_list(g_list& list) noexcept VOLE_REQUIRES(sched.mu);
 G* global_get(P* p, std::uint32_t most) noexcept VOLE_REQUIRES(sched.mu);
+/// Whoever holds p: its goroutines go where any P finds them.
+void give_work_away(P* p) noexcept VOLE_REQUIRES(sched.mu);
 std::uint32_t next_random(P* p) noexcept;
 
 // ---- idle.cpp -------------------------------------------------------------------------------

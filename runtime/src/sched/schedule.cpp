@@ -32,6 +32,13 @@ void global_put_list(g_list& list) noexcept {
     sched.global_size.store(sched.global.size, memory_order_seq_cst);
 }
 
+void give_work_away(P* p) noexcept {
+    g_list rest;
+    while (G* g = p->runq.pop()) rest.push_back(g);
+    if (G* g = p->runq.pop_next(); g != nullptr) rest.push_back(g);
+    if (rest.size != 0) global_put_list(rest);
+}
+
 // Takes up to `most` (0: a fair share, SCHED-18); returns one, queues the others on p.
 G* global_get(P* p, std::uint32_t most) noexcept {
     const std::uint32_t size = sched.global.size;

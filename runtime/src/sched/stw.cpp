@@ -41,10 +41,7 @@ void ask_running_ps() noexcept {
 
 // Its goroutines go where any P finds them; its caches go back.
 void retire(P* p) noexcept VOLE_REQUIRES(sched.mu) {
-    g_list rest;
-    while (G* g = p->runq.pop()) rest.push_back(g);
-    if (G* g = p->runq.pop_next(); g != nullptr) rest.push_back(g);
-    global_put_list(rest);
+    give_work_away(p);
     drain_caches(p);
     p->status.store(p_status::dead, memory_order_relaxed);
 }

@@ -167,6 +167,7 @@ void create_requested_threads() noexcept {
         if (m->spinning) sched.spinning.fetch_sub(1, memory_order_seq_cst);
         put_back(m);
         lock_guard held(sched.mu);
+        give_work_away(p);
         idle_p_put(p);
     }
 }
