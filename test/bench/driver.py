@@ -304,8 +304,10 @@ def table(rows, programs, missing, options, results):
             for side in SIDES:
                 if best[side] is not None:
                     cells.append(shown_time(best[side]))
-                elif side in missing or side not in programs:
+                elif side in missing:
                     cells.append("absent")
+                elif side not in programs:
+                    cells.append("not run")
                 else:
                     cells.append(results.absent.get(keys[side], "-"))
             for peer in ("go", "boost"):

@@ -10,42 +10,15 @@
 //    In that case sysmon asks again every 100 ms, for the thread may end.
 //
 // Locks: sched.mu. Stack: g0 or sysmon's.
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
-
 #include <vole/runtime.hpp>
 
 #include "runtime/internal/fatal.hpp"
+#include "runtime/src/os/process_threads.hpp"
 #include "runtime/src/sched/sched.hpp"
 
 namespace vole::inline v0::detail {
 
 namespace {
-
-// Field 20 of /proc/self/stat; 0 when it cannot be known.
-std::uint64_t process_threads() noexcept {
-    const int saved = errno;
-    char text[1024];
-    ssize_t n = -1;
-    if (const int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC); fd >= 0) {
-        n = read(fd, text, sizeof(text) - 1);
-        close(fd);
-    }
-    errno = saved;
-    if (n <= 0) return 0;
-    text[n] = '\0';
-    const char* at = std::strrchr(text, ')');  // the name may hold anything, brackets included
-    if (at == nullptr) return 0;
-    for (int field = 2; field < 20 && at != nullptr; ++field) at = std::strchr(at + 1, ' ');
-    if (at == nullptr) return 0;
-    std::uint64_t threads = 0;
-    for (++at; *at >= '0' && *at <= '9'; ++at)
-        threads = threads * 10 + static_cast<unsigned>(*at - '0');
-    return threads;
-}
 
 #if defined(VOLE_TSAN)
 constexpr std::uint64_t sanitizer_threads = 1;

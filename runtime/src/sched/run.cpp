@@ -17,6 +17,7 @@
 
 #include "runtime/internal/fatal.hpp"
 #include "runtime/internal/membarrier.hpp"
+#include "runtime/src/os/process_threads.hpp"
 #include "runtime/src/os/settings.hpp"
 #include "runtime/src/sched/sched.hpp"
 #include "runtime/src/stack/arena.hpp"
@@ -52,6 +53,7 @@ void start(int max_procs) {
                 idle_p_put(sched.all_ps[i].load(memory_order_relaxed));
             }
         }
+        prepare_process_threads();
         start_sysmon_thread();
         sysmon_runs = true;
         pthread_atfork(nullptr, nullptr, poison_child);
