@@ -60,11 +60,12 @@ struct G {
     int saved_errno = 0;
     atomic<g_status> status{g_status::idle};
     wait_reason reason = wait_reason::none;
-    bool is_thread = false;        // stands for an ordinary thread that waits: no context
-    bool is_main = false;          // of some run()
-    bool wakes_run = false;        // its run() waits on the note in param
-    bool has_canary = false;       // its stack has no guard: see stack_arena
-    std::uint32_t lock_count = 0;  // lock_os_thread nesting
+    bool is_thread : 1 = false;    // stands for an ordinary thread that waits: no context
+    bool is_main : 1 = false;      // of some run()
+    bool wakes_run : 1 = false;    // its run() waits on the note in param
+    bool has_canary : 1 = false;   // its stack has no guard: see stack_arena
+    std::uint16_t batch_size = 0;  // first of a batch: how many (runq.hpp)
+    std::uint16_t lock_count = 0;  // lock_os_thread nesting
     std::uint64_t id = 0;
     void* param = nullptr;  // from the waker: which waiter fired
     M* locked_m = nullptr;
@@ -75,6 +76,7 @@ struct G {
     const char* name = nullptr;            // heap copy, or null
     atomic<std::uint32_t> thread_note{0};  // is_thread only: the futex word
     std::uint32_t stack_size = 0;          // asked for; the slot's size once it has one
+    G* next_batch = nullptr;               // first of a batch: the next batch
     alignas(inline_closure_align) std::byte inline_closure[inline_closure_bytes];
 #if defined(VOLE_ASAN) || defined(VOLE_TSAN)
     void* sanitizer = nullptr;  // fake stack or fiber

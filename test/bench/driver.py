@@ -67,7 +67,7 @@ ROWS = [
         memory=8 * GIB, most_rounds=5),
     Row("parked_nogc", "the same, Go's collector off", memory=8 * GIB, most_rounds=5,
         names={"vole": "parked", "boost": ""}),
-    Row("steal_balance", "one task of a burst of 1024", counters={"efficiency": ("", None)}),
+    Row("steal_balance", "one task of a burst of 1024", counters={"work_ns": ("ns", None)}),
 ]
 
 
@@ -201,7 +201,12 @@ class Results:
         values = [m[what] for m in self.raw.get(key, []) if what in m]
         if not values:
             return None
-        return max(values) if what == "efficiency" else min(values)
+        return min(values)
+
+    def balance(self, key):
+        """Of a burst of tasks: the part of all Ps' time that was work; 1 is perfect, at no cost."""
+        work, wall = self.best(key, "work_ns"), self.best(key)
+        return work / (wall * key[1]) if work and wall else None
 
 
 def measure(program, side, name, procs, min_time, timeout, counters):
@@ -275,7 +280,7 @@ def shown_time(ns):
 
 
 def shown_counter(value, unit):
-    return f"{value:.0f} {unit}" if unit else f"{value:.3f}"
+    return f"{value:.0f} {unit}"
 
 
 def verdicts(row, procs, results):
@@ -320,6 +325,8 @@ def table(rows, programs, missing, options, results):
             missed += sum(not ok for *_, ok in judged)
             body.append(cells)
             for counter, (unit, target) in row.counters.items():
+                if target is None:
+                    continue  # an ingredient, not a result
                 values = {side: results.best(keys[side], counter) for side in SIDES}
                 cells = ["  " + counter, str(procs)]
                 cells += ["" if values[s] is None else shown_counter(values[s], unit)
@@ -327,13 +334,17 @@ def table(rows, programs, missing, options, results):
                 for peer in ("go", "boost"):
                     both = values["vole"] and values[peer]
                     cells.append(f"{values['vole'] / values[peer]:.2f}" if both else "")
-                if target and values["vole"] is not None:
+                if values["vole"] is not None:
                     ok = values["vole"] <= target
                     met, missed = met + ok, missed + (not ok)
                     cells += [f"<= {target:.0f} {unit}", "met" if ok else "MISSED"]
                 else:
                     cells += ["", ""]
                 body.append(cells)
+            if "work_ns" in row.counters:
+                values = [results.balance(keys[side]) for side in SIDES]
+                shown = ["" if v is None else f"{v:.3f}" for v in values]
+                body.append(["  balance", str(procs), *shown, "", "", "", ""])
     widths = [max(len(line[i]) for line in [head, *body]) for i in range(len(head))]
 
     def line(cells):
@@ -369,6 +380,8 @@ def as_json(info, rows, options, missing, results):
                 key = (row.name, procs, side)
                 if key in results.raw:
                     best = {what: results.best(key, what) for what in results.raw[key][0]}
+                    if "work_ns" in best:
+                        best["balance"] = results.balance(key)
                     entry["sides"][side] = {"best": best, "raw": results.raw[key]}
                 elif key in results.absent:
                     entry["sides"][side] = {"absent": results.absent[key]}

@@ -30,7 +30,7 @@ bool everything_asleep() noexcept VOLE_REQUIRES(sched.mu) {
     if (sched.m_count == 0 || sched.idle_m_count + sched.locked_m_idle != sched.m_count) {
         return false;
     }
-    if (sched.global.size != 0 || sched.stopping.load(memory_order_relaxed)) return false;
+    if (sched.global.size() != 0 || sched.stopping.load(memory_order_relaxed)) return false;
     const std::uint32_t n = sched.procs.load(memory_order_relaxed);
     if (sched.idle_p_count.load(memory_order_relaxed) != n) return false;
     for (std::uint32_t i = 0; i < n; ++i) {

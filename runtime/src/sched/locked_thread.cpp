@@ -15,7 +15,7 @@ void lock_os_thread() {
     detail::M* m = detail::current_m();
     if (m == nullptr || m->curg == nullptr) return;
     detail::G* g = m->curg;
-    if (g->lock_count == ~std::uint32_t{0}) {
+    if (g->lock_count == std::uint16_t{0xffff}) {
         throw runtime_error("LockOSThread nesting overflow");
     }
     ++g->lock_count;

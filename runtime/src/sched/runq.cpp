@@ -3,6 +3,42 @@
 
 namespace vole::inline v0::detail {
 
+g_list batch_queue::take(std::uint32_t n) noexcept {
+    g_list out;
+    while (first_ != nullptr && out.size < n) {
+        G* batch = first_;
+        const std::uint32_t room = n - out.size;
+        // One more than asked is taken whole: overflow makes batches of 129, a share is 128.
+        const bool whole = batch->batch_size <= room + (room > 1 ? 1 : 0);
+        if (!whole && out.size != 0) break;
+        first_ = batch->next_batch;
+        if (first_ == nullptr) last_ = nullptr;
+        g_list list{batch, nullptr, batch->batch_size};
+        if (!whole) {
+            G* end = batch;
+            for (std::uint32_t i = 1; i < room; ++i) end = end->link;
+            G* rest = end->link;
+            end->link = nullptr;
+            rest->batch_size = static_cast<std::uint16_t>(batch->batch_size - room);
+            rest->next_batch = first_;
+            if (first_ == nullptr) last_ = rest;
+            first_ = rest;
+            list.size = room;
+        }
+        size_ -= list.size;
+        if (out.head == nullptr) {
+            out = list;
+            // The end is needed only for appending: found when a second batch joins.
+            continue;
+        }
+        G* end = out.head;
+        while (end->link != nullptr) end = end->link;
+        end->link = list.head;
+        out.size += list.size;
+    }
+    return out;
+}
+
 bool run_queue::take_half(g_list& out) noexcept {
     std::uint32_t h = head_.load(memory_order_acquire);
     const std::uint32_t n = (tail_.load(memory_order_relaxed) - h) / 2;

@@ -53,6 +53,36 @@ struct g_list {  // intrusive, through G::link
     }
 };
 
+/// A queue of batches: lists that are put in and mostly taken out whole, so that its lock is held
+/// for a few loads, not for a cache miss per goroutine. FIFO.
+class batch_queue {
+  public:
+    std::uint32_t size() const noexcept { return size_; }
+
+    void push(g_list& list) noexcept {
+        G* first = list.head;
+        if (first == nullptr) return;
+        first->next_batch = nullptr;
+        first->batch_size = static_cast<std::uint16_t>(list.size);
+        (last_ != nullptr ? last_->next_batch : first_) = first;
+        last_ = first;
+        size_ += list.size;
+        list = {};
+    }
+    void push(G* g) noexcept {
+        g_list one;
+        one.push_back(g);
+        push(one);
+    }
+    /// About n: whole batches as long as they fit, one of them split if it is the only way.
+    g_list take(std::uint32_t n) noexcept;
+
+  private:
+    G* first_ = nullptr;
+    G* last_ = nullptr;
+    std::uint32_t size_ = 0;
+};
+
 class run_queue {
   public:
     static constexpr std::uint32_t capacity = 256;

@@ -117,10 +117,11 @@ struct scheduler {
     atomic<bool> poisoned{false};  // this process is a forked child
     atomic<P*> all_ps[max_procs_limit] = {};
 
-    g_list global VOLE_GUARDED_BY(mu);
+    batch_queue global VOLE_GUARDED_BY(mu);
     P* idle_ps VOLE_GUARDED_BY(mu) = nullptr;
     M* idle_ms VOLE_GUARDED_BY(mu) = nullptr;
-    g_list free_gs VOLE_GUARDED_BY(mu);
+    lock free_mu{lock_rank::gslab};  // apart from mu: a busy list
+    batch_queue free_gs VOLE_GUARDED_BY(free_mu);
     atomic<M*> all_ms{nullptr};
     M* dead_ms VOLE_GUARDED_BY(mu) = nullptr;
     M* wanted_ms VOLE_GUARDED_BY(mu) = nullptr;              // threads for sysmon to create
@@ -176,7 +177,10 @@ G* schedule(M* m, bool* inherit) noexcept;
 void run_queue_put(P* p, G* g, bool next) noexcept;
 void global_put(G* g) noexcept VOLE_REQUIRES(sched.mu);
 void global_put_list(g_list& list) noexcept VOLE_REQUIRES(sched.mu);
-G* global_get(P* p, std::uint32_t most) noexcept VOLE_REQUIRES(sched.mu);
+/// Takes up to `most` (0: a fair share, SCHED-18) out of the global queue.
+g_list global_take(std::uint32_t most) noexcept VOLE_REQUIRES(sched.mu);
+/// Gives one of them, queues the others on p. Not under the lock: a cache miss for each.
+G* spread(P* p, g_list taken) noexcept;
 /// Whoever holds p: its goroutines go where any P finds them.
 void give_work_away(P* p) noexcept VOLE_REQUIRES(sched.mu);
 std::uint32_t next_random(P* p) noexcept;

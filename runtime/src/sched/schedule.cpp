@@ -22,14 +22,14 @@ std::uint32_t next_random(P* p) noexcept {
 // ---- queues -----------------------------------------------------------------------------------
 
 void global_put(G* g) noexcept {
-    sched.global.push_back(g);
+    sched.global.push(g);
     // seq_cst: published before wake() looks for sleepers (idle.cpp).
-    sched.global_size.store(sched.global.size, memory_order_seq_cst);
+    sched.global_size.store(sched.global.size(), memory_order_seq_cst);
 }
 
 void global_put_list(g_list& list) noexcept {
-    sched.global.append(list);
-    sched.global_size.store(sched.global.size, memory_order_seq_cst);
+    sched.global.push(list);
+    sched.global_size.store(sched.global.size(), memory_order_seq_cst);
 }
 
 void give_work_away(P* p) noexcept {
@@ -39,24 +39,27 @@ void give_work_away(P* p) noexcept {
     if (rest.size != 0) global_put_list(rest);
 }
 
-// Takes up to `most` (0: a fair share, SCHED-18); returns one, queues the others on p.
-G* global_get(P* p, std::uint32_t most) noexcept {
-    const std::uint32_t size = sched.global.size;
-    if (size == 0) return nullptr;
+g_list global_take(std::uint32_t most) noexcept {
+    const std::uint32_t size = sched.global.size();
+    if (size == 0) return {};
     std::uint32_t n = size / sched.procs.load(memory_order_relaxed) + 1;
     if (n > size) n = size;
     if (most != 0 && n > most) n = most;
     if (n > run_queue::capacity / 2) n = run_queue::capacity / 2;
-    G* first = sched.global.pop_front();
-    bump(p->stats.global_pops, n);
-    for (std::uint32_t i = 1; i < n; ++i) {
-        G* g = sched.global.pop_front();
-        if (!p->runq.push(g)) {
-            sched.global.push_back(g);
-            break;
-        }
+    g_list taken = sched.global.take(n);
+    sched.global_size.store(sched.global.size(), memory_order_relaxed);
+    return taken;
+}
+
+G* spread(P* p, g_list taken) noexcept {
+    G* first = taken.head;
+    if (first == nullptr) return nullptr;
+    bump(p->stats.global_pops, taken.size);
+    for (G* g = first->link; g != nullptr;) {
+        G* next = g->link;
+        run_queue_put(p, g, false);
+        g = next;
     }
-    sched.global_size.store(sched.global.size, memory_order_relaxed);
     return first;
 }
 
@@ -165,7 +168,7 @@ void found_work(M* m) noexcept {
 bool recheck(M* m) noexcept {
     {
         lock_guard held(sched.mu);
-        if (sched.global.size != 0) {
+        if (sched.global.size() != 0) {
             if (P* p = idle_p_get(); p != nullptr) {
                 acquire_p(m, p);
                 return true;
@@ -187,14 +190,18 @@ bool recheck(M* m) noexcept {
     return false;
 }
 
+g_list take_global(std::uint32_t most) noexcept {
+    lock_guard held(sched.mu);
+    return global_take(most);
+}
+
 // m has a P. Null: the world is stopping, or m gave its P up and slept: ask again.
 G* find_runnable(M* m, bool* inherit) noexcept {
     P* p = m->p;
     *inherit = false;
     if (p->sched_tick.load(memory_order_relaxed) % 61 == 0 &&
         sched.global_size.load(memory_order_relaxed) != 0) {
-        lock_guard held(sched.mu);
-        if (G* g = global_get(p, 1); g != nullptr) return g;
+        if (G* g = spread(p, take_global(1)); g != nullptr) return g;
     }
     if (G* g = p->runq.pop_next(); g != nullptr) {
         *inherit = true;
@@ -202,8 +209,7 @@ G* find_runnable(M* m, bool* inherit) noexcept {
     }
     if (G* g = p->runq.pop(); g != nullptr) return g;
     if (sched.global_size.load(memory_order_relaxed) != 0) {
-        lock_guard held(sched.mu);
-        if (G* g = global_get(p, 0); g != nullptr) return g;
+        if (G* g = spread(p, take_global(0)); g != nullptr) return g;
     }
     const std::uint32_t procs = sched.procs.load(memory_order_relaxed);
     const std::uint32_t idle = sched.idle_p_count.load(memory_order_relaxed);
@@ -220,12 +226,14 @@ G* find_runnable(M* m, bool* inherit) noexcept {
         const std::uint32_t backoff = sched.wake_backoff.load(memory_order_relaxed);
         if (backoff < 1023) sched.wake_backoff.store(backoff * 2 + 1, memory_order_relaxed);
     }
+    g_list late;
     {
         lock_guard held(sched.mu);
         if (sched.stopping.load(memory_order_relaxed)) return nullptr;
-        if (G* g = global_get(p, 0); g != nullptr) return g;
-        idle_p_put(release_p(m));
+        late = global_take(0);
+        if (late.size == 0) idle_p_put(release_p(m));
     }
+    if (late.size != 0) return spread(p, late);
     if (m->spinning) {
         m->spinning = false;
         sched.spinning.fetch_sub(1, memory_order_seq_cst);

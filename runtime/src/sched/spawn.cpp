@@ -63,17 +63,18 @@ G* take_g(P* p) noexcept {
         if (G* g = p->free_gs.pop_front(); g != nullptr) [[likely]]
             return g;
     }
+    g_list taken;
     {
-        lock_guard held(sched.mu);
-        G* g = sched.free_gs.pop_front();
-        if (g != nullptr && p != nullptr) {
-            while (p->free_gs.size < P::g_cache / 2) {
-                G* more = sched.free_gs.pop_front();
-                if (more == nullptr) break;
-                p->free_gs.push_back(more);
-            }
+        lock_guard held(sched.free_mu);
+        taken = sched.free_gs.take(p != nullptr ? P::g_cache / 2 : 1);
+    }
+    if (G* g = taken.head; g != nullptr) {
+        for (G* more = g->link; more != nullptr;) {
+            G* next = more->link;
+            p->free_gs.push_back(more);
+            more = next;
         }
-        if (g != nullptr) return g;
+        return g;
     }
     g_list fresh;
     if (!add_slab(fresh)) return nullptr;
@@ -81,16 +82,16 @@ G* take_g(P* p) noexcept {
     if (p != nullptr) {
         p->free_gs.append(fresh);
     } else {
-        lock_guard held(sched.mu);
-        sched.free_gs.append(fresh);
+        lock_guard held(sched.free_mu);
+        sched.free_gs.push(fresh);
     }
     return g;
 }
 
 void give_g(P* p, G* g) noexcept {
     if (p == nullptr) {
-        lock_guard held(sched.mu);
-        sched.free_gs.push_back(g);
+        lock_guard held(sched.free_mu);
+        sched.free_gs.push(g);
         return;
     }
     // Last in, first out: its cache lines are warm.
@@ -100,8 +101,8 @@ void give_g(P* p, G* g) noexcept {
     if (++p->free_gs.size < P::g_cache) return;
     g_list rest;
     while (p->free_gs.size > P::g_cache / 2) rest.push_back(p->free_gs.pop_front());
-    lock_guard held(sched.mu);
-    sched.free_gs.append(rest);
+    lock_guard held(sched.free_mu);
+    sched.free_gs.push(rest);
 }
 
 std::uint64_t take_id(P* p) noexcept {
@@ -273,7 +274,10 @@ void recycle(P* p, G* g) noexcept {
 }
 
 void drain_caches(P* p) noexcept {
-    sched.free_gs.append(p->free_gs);
+    {
+        lock_guard held(sched.free_mu);
+        sched.free_gs.push(p->free_gs);
+    }
     if (p->stacks != 0) arena.give(p->stack, p->stacks);
     p->stacks = 0;
 }

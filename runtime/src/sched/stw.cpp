@@ -125,7 +125,7 @@ void start_the_world(std::uint32_t procs) noexcept {
             }
         }
         sched.stopping.store(false, memory_order_seq_cst);
-        global = sched.global.size != 0;
+        global = sched.global.size() != 0;
     }
     while (with_work != nullptr) {
         P* p = with_work;
