@@ -1,9 +1,9 @@
 // select: one of several channel operations.
 //
-// First pass, without default's promise: the cases in random order, each channel locked alone. The
-// first that is ready in that order is taken: the same choice as under all locks at once, since any
-// ready case may be chosen, and cheaper. Only "nothing is ready" needs one moment for all channels
-// (CHAN-49), so what is left after it goes the long way:
+// First pass, without default's promise: a look at all cases without locks, then one of those that
+// looked ready is tried, under its own channel's lock alone: any ready case may be chosen. Only
+// "nothing is ready" needs one moment for all channels (CHAN-49), so what is left after that, a lost
+// race included, goes the long way:
 //   lock all channels (in the order of their addresses, each once); look again; take default, or
 //   queue a waiter on each and park; on waking lock all again and remove the losers.
 // The locks are released by park's commit. A partner may win the select as soon as the first of
@@ -35,35 +35,51 @@ class selection {
     selection(select_case* cases, std::size_t n, select_waiter* waiters, std::uint32_t* poll,
               std::uint32_t* order) noexcept
         : cases_(cases), waiters_(waiters), poll_(poll), order_(order) {
+        n_ = static_cast<std::uint32_t>(n);
+    }
+
+    /// All cases with a channel, in random order.
+    void shuffle() noexcept {
         std::uint32_t state = fast_random();
-        for (std::size_t i = 0; i < n; ++i) {
-            if (cases[i].c == nullptr) continue;  // never ready, takes no part
+        for (std::uint32_t i = 0; i < n_; ++i) {
+            if (cases_[i].c == nullptr) continue;  // never ready, takes no part
             const std::uint32_t at = count_ == 0 ? 0 : random_below(state, count_ + 1);
             poll_[count_] = poll_[at];
-            poll_[at] = static_cast<std::uint32_t>(i);
+            poll_[at] = i;
             ++count_;
         }
     }
 
     std::uint32_t count() const noexcept { return count_; }
 
-    /// Each channel alone. select_default: none was ready when its turn came.
-    std::size_t try_each() {
-        for (std::uint32_t k = 0; k < count_; ++k) {
-            select_case& s = cases_[poll_[k]];
-            channel* c = as_channel(s.c);
+    /// Looks without locks, then tries one of those that looked ready, each as likely.
+    std::size_t try_one() {
+        std::uint32_t found = 0;
+        for (std::uint32_t i = 0; i < n_; ++i) {
+            const select_case& s = cases_[i];
+            if (s.c == nullptr) continue;
+            const channel* c = as_channel(s.c);
             if (!c->closed.load(memory_order_acquire) &&
                 (s.send ? c->send_blocked() : c->recv_blocked())) {
                 continue;
             }
-            c->mu.acquire();
-            G* wake = nullptr;
-            const bool done = attempt(c, s, &wake);
-            c->mu.release();
-            if (wake != nullptr) ready(wake);
-            if (done) return fired(poll_[k]);
+            poll_[found++] = i;
         }
-        return select_default;
+        if (found == 0) return select_default;
+        std::uint32_t at = 0;
+        if (found > 1) {
+            std::uint32_t state = fast_random();
+            at = random_below(state, found);
+        }
+        const std::uint32_t i = poll_[at];
+        select_case& s = cases_[i];
+        channel* c = as_channel(s.c);
+        c->mu.acquire();
+        G* wake = nullptr;
+        const bool done = attempt(c, s, &wake);
+        c->mu.release();
+        if (wake != nullptr) ready(wake);
+        return done ? fired(i) : select_default;
     }
 
     /// All channels at one moment; parks if nothing is ready.
@@ -177,6 +193,7 @@ class selection {
     std::uint32_t* poll_;   // cases with a channel, in random order
     std::uint32_t* order_;  // the same, by address of the channel
     std::uint32_t count_ = 0;
+    std::uint32_t n_ = 0;
     bool send_on_closed_ = false;
     atomic<std::uint32_t> claim_{0};
 };
@@ -187,6 +204,8 @@ std::size_t chan_select(select_case* cases, std::size_t n, bool has_default, sel
                         std::uint32_t* poll_order, std::uint32_t* lock_order) {
     check_preempt();
     selection s(cases, n, waiters, poll_order, lock_order);
+    if (const std::size_t i = s.try_one(); i != select_default) return i;
+    s.shuffle();
     if (s.count() == 0) {
         if (has_default) return select_default;
         for (;;) {
@@ -195,7 +214,6 @@ std::size_t chan_select(select_case* cases, std::size_t n, bool has_default, sel
                 self.g(), [](G*, void*) {}, nullptr, wait_reason::select_no_cases);
         }
     }
-    if (const std::size_t i = s.try_each(); i != select_default) return i;
     return s.decide(has_default);
 }
 

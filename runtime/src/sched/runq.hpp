@@ -74,6 +74,17 @@ class batch_queue {
         one.push_back(g);
         push(one);
     }
+    /// To the front: what was used last is warm.
+    void push_front(g_list& list) noexcept {
+        G* first = list.head;
+        if (first == nullptr) return;
+        first->next_batch = first_;
+        first->batch_size = static_cast<std::uint16_t>(list.size);
+        if (last_ == nullptr) last_ = first;
+        first_ = first;
+        size_ += list.size;
+        list = {};
+    }
     /// About n: whole batches as long as they fit, one of them split if it is the only way.
     g_list take(std::uint32_t n) noexcept;
 

@@ -5,6 +5,9 @@
 // argument why that is needed and enough).
 //
 // Locks: sched.mu. Stack: g0, except run_queue_put and global_* (any).
+#include <cerrno>
+#include <ctime>
+
 #include "runtime/internal/fatal.hpp"
 #include "runtime/src/sched/sched.hpp"
 
@@ -109,11 +112,13 @@ bool steal_next(P* thief, P* victim, G** out) noexcept {
     if (seen == nullptr) return false;
     if (victim->status.load(memory_order_relaxed) == p_status::running) {
         const std::uint64_t before = victim->stats.switches.load(memory_order_relaxed);
-        const std::int64_t until = nanotime() + 3'000;
-        while (nanotime() < until) {
-            if (victim->runq.peek_next() != seen) return false;
-            spin_once();
-        }
+        // Asleep, not looking: the owner writes these cache lines at every hand-over. And a thread
+        // that still counts as spinning spares the publishers their wake-ups.
+        const int saved = errno;
+        const timespec nap{0, 3'000};
+        nanosleep(&nap, nullptr);
+        errno = saved;
+        if (victim->runq.peek_next() != seen) return false;
         // The same pointer may have left and come back: then the owner is using it.
         if (victim->stats.switches.load(memory_order_relaxed) != before) return false;
     }

@@ -102,7 +102,7 @@ void give_g(P* p, G* g) noexcept {
     g_list rest;
     while (p->free_gs.size > P::g_cache / 2) rest.push_back(p->free_gs.pop_front());
     lock_guard held(sched.free_mu);
-    sched.free_gs.push(rest);
+    sched.free_gs.push_front(rest);
 }
 
 std::uint64_t take_id(P* p) noexcept {
