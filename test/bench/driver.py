@@ -32,20 +32,21 @@ class Row:
     """One benchmark. `targets` maps a peer to the ratio of times that we promise to stay under."""
 
     def __init__(self, name, what, targets=None, names=None, counters=None, single=False,
-                 memory=0, most_rounds=99):
+                 memory=None, most_rounds=99):
         self.name = name
         self.what = what
         self.targets = targets or {}
         self.names = names or {}  # where a side calls it something else
         self.counters = counters or {}  # name: (unit, absolute target or None)
         self.single = single  # one thread by nature: run with one P only
-        self.memory = memory  # what must be free to run it
+        self.memory = memory or {}  # side: what must be free to run it
         self.most_rounds = most_rounds
 
     def name_for(self, side):
         return self.names.get(side, self.name)
 
 
+CROWD_MEMORY = {"vole": 6 * GIB, "go": 4 * GIB, "boost": 9 * GIB}
 BYTES_EACH = {"bytes_each": ("B", 4.7 * KIB)}
 ROWS = [
     Row("switch_raw", "one context switch", {"boost": 1.2}, single=True),
@@ -62,10 +63,11 @@ ROWS = [
     Row("select_blocked_8", "select of 8 parks, + ack", {"go": 0.5}),
     Row("mutex", "lock and unlock, alone", {"go": 0.9}),
     Row("mutex_contended", "lock and unlock, 64 goroutines", {"go": 1.0}),
-    Row("skynet", "a tree of a million leaves", {"go": 0.5}, memory=12 * GIB, most_rounds=5),
+    Row("skynet", "a tree of a million leaves", {"go": 0.5},
+        memory={"go": 4 * GIB, "boost": 12 * GIB}, most_rounds=5),
     Row("parked", "create and park a million", {"go": 1.0}, counters=BYTES_EACH,
-        memory=8 * GIB, most_rounds=5),
-    Row("parked_nogc", "the same, Go's collector off", memory=8 * GIB, most_rounds=5,
+        memory=CROWD_MEMORY, most_rounds=5),
+    Row("parked_nogc", "the same, Go's collector off", memory=CROWD_MEMORY, most_rounds=5,
         names={"vole": "parked", "boost": ""}),
     Row("steal_balance", "one task of a burst of 1024", counters={"work_ns": ("ns", None)}),
 ]
@@ -247,7 +249,7 @@ def run_all(rows, programs, options, results):
             name = row.name_for(side)
             if side not in programs or not name or key in results.absent:
                 continue
-            if row.memory > available_memory():
+            if row.memory.get(side, 0) > available_memory():
                 results.absent[key] = "no memory"
                 continue
             try:
