@@ -184,3 +184,33 @@ TEST_CASE("SCHED-16 lists of goroutines keep order and count", "[unit][runq]") {
     a.push_back(&gs[4]);
     CHECK(a.pop_front() == &gs[4]);
 }
+
+TEST_CASE("batches keep order and count, whole or split", "[unit][runq]") {
+    // Sizes as they occur: single ones, a full overflow of 129, and what is left of a split.
+    std::vector<G> gs(400);
+    std::size_t next = 0;
+    batch_queue q;
+    const auto push = [&](std::size_t n) {
+        g_list list;
+        for (std::size_t i = 0; i < n; ++i) list.push_back(&gs[next++]);
+        q.push(list);
+    };
+    for (const std::size_t n : {1U, 1U, 129U, 5U, 1U, 200U, 1U}) push(n);
+    CHECK(q.size() == next);
+    std::size_t seen = 0;
+    bool in_order = true;
+    for (const unsigned ask : {1U, 4U, 128U, 3U, 1U, 64U, 128U, 128U}) {
+        const g_list got = q.take(ask);
+        CHECK(got.size >= (q.size() == 0 ? 0U : 1U));
+        CHECK(got.size <= ask + 1);
+        std::size_t walked = 0;
+        for (const G* g = got.head; g != nullptr; g = g->link, ++walked) {
+            in_order = in_order && g == &gs[seen++];
+        }
+        CHECK(walked == got.size);
+    }
+    CHECK(in_order);
+    while (q.size() != 0) seen += q.take(128).size;
+    CHECK(seen == next);
+    CHECK(q.take(1).size == 0);
+}

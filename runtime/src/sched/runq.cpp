@@ -5,6 +5,7 @@ namespace vole::inline v0::detail {
 
 g_list batch_queue::take(std::uint32_t n) noexcept {
     g_list out;
+    G* last = nullptr;  // in the last batch taken: its end is looked for when another joins
     while (first_ != nullptr && out.size < n) {
         G* batch = first_;
         const std::uint32_t room = n - out.size;
@@ -28,13 +29,13 @@ g_list batch_queue::take(std::uint32_t n) noexcept {
         size_ -= list.size;
         if (out.head == nullptr) {
             out = list;
-            // The end is needed only for appending: found when a second batch joins.
-            continue;
+            last = list.head;
+        } else {
+            while (last->link != nullptr) last = last->link;  // each goroutine once in all
+            last->link = list.head;
+            out.size += list.size;
+            last = list.head;
         }
-        G* end = out.head;
-        while (end->link != nullptr) end = end->link;
-        end->link = list.head;
-        out.size += list.size;
     }
     return out;
 }

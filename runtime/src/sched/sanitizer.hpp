@@ -46,7 +46,10 @@ inline void tell_new_stack(G* g) noexcept {
     g->sanitizer = nullptr;
     __asan_unpoison_memory_region(g->stack_lo, static_cast<std::size_t>(g->stack_hi - g->stack_lo));
 }
-inline void tell_dead_stack(G*) noexcept {}
+// Its memory may be unmapped, and its addresses become a thread's stack.
+inline void tell_dead_stack(G* g) noexcept {
+    __asan_unpoison_memory_region(g->stack_lo, static_cast<std::size_t>(g->stack_hi - g->stack_lo));
+}
 // Frames that are unwound by force do not clear their red zones; exceptions are known to ASan.
 inline void tell_unwinding() noexcept { __asan_handle_no_return(); }
 inline void tell_thread(M* m) noexcept {
