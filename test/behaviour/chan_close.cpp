@@ -306,6 +306,25 @@ TEST_CASE("CHAN-33 len counts down after close, cap stays", "[chan][close]") {
     CHECK(c.cap() == 5);
 }
 
+TEST_CASE("CHAN-34 close waits for nobody", "[chan][close]") {
+    std::string log;
+    run_on(1, [&] {
+        auto c = vole::make_chan<int>();
+        vole::wait_group all;
+        for (int i = 0; i < 3; ++i) {
+            all.go([&] {
+                c.recv();
+                log += "r";
+            });
+        }
+        settle();
+        c.close();
+        log += "closed ";
+        all.wait();
+    });
+    CHECK(log == "closed rrr");
+}
+
 TEST_CASE("CHAN-35 between a value and the end there is no moment of neither", "[chan][close]") {
     for (const int procs : {2, 4}) {
         const int rounds = scaled(5000, 200);

@@ -1,5 +1,6 @@
-// Waiting for ever: when nobody is left who could end it, the process says so and ends. Each case is a
-// process of its own. Cites CHAN-7, CHAN-38, CHAN-46, CHAN-47, CHAN-52, CHAN-57, CHAN-73.
+// Waiting for ever: when nobody is left who could end it, the process says so and ends; and what else
+// needs a process of its own.
+// Cites CHAN-3, CHAN-7, CHAN-38, CHAN-46, CHAN-47, CHAN-52, CHAN-57, CHAN-70, CHAN-73.
 #include <catch2/catch.hpp>
 
 #include <vole/chan.hpp>
@@ -10,7 +11,9 @@
 
 #include <cstdio>
 #include <memory>
+#include <new>
 #include <string>
+#include <sys/resource.h>
 #include <utility>
 #include <vector>
 
@@ -206,4 +209,72 @@ TEST_CASE("child: nil beside others", "[.child]") {
     }
     CHECK(sum == 200);
     CHECK(left == 1 + 2 * 3);
+}
+
+TEST_CASE("child: no memory for a channel", "[.child]") {
+    vole::run([] {});  // what the runtime reserves is reserved
+    rlimit limit{};
+    REQUIRE(::getrlimit(RLIMIT_AS, &limit) == 0);
+    const rlimit tight{1, limit.rlim_max};
+    REQUIRE(::setrlimit(RLIMIT_AS, &tight) == 0);
+    std::string problem;
+    try {
+        vole::make_chan<int>(std::size_t{1} << 28);
+        problem = "made";
+    } catch (const std::bad_alloc&) {
+    }
+    REQUIRE(::setrlimit(RLIMIT_AS, &limit) == 0);
+    CHECK(problem == "");
+    auto c = vole::make_chan<int>(1);
+    c.send(1);
+    CHECK(c.recv() == 1);
+}
+
+TEST_CASE("CHAN-3 a channel there is no memory for is std::bad_alloc", "[chan][fatal]") {
+#if defined(VOLE_ASAN) || defined(VOLE_TSAN)
+    SUCCEED("the sanitizers' allocators end the process instead");
+#else
+    const auto r = run_case_in_subprocess("child: no memory for a channel");
+    INFO(r.text());
+    CHECK(r.succeeded());
+#endif
+}
+
+TEST_CASE("child: ends with goroutines parked", "[.child]") {
+    struct noisy {
+        ~noisy() { std::fputs("unwound\n", stderr); }
+    };
+    vole::run([] {
+        auto c = vole::make_chan<int>();
+        auto d = vole::make_chan<std::string>();
+        auto e = vole::make_chan<void>();
+        for (int i = 0; i < 10; ++i) {
+            vole::go([=] {
+                const noisy n;
+                c.recv();
+            });
+            vole::go([=] {
+                const noisy n;
+                d.send(std::string(100, 'x'));
+            });
+            vole::go([=] {
+                const noisy n;
+                vole::select(vole::on_recv(c), vole::on_recv(e));
+            });
+        }
+        d.recv();
+        wait_until([] { return vole::num_goroutine() == 30; }, "the sender to end");
+    });
+}
+
+TEST_CASE(
+    "CHAN-70 the process ends quietly while goroutines are parked; their frames are not unwound",
+    "[chan][fatal]") {
+    const auto r = run_case_in_subprocess("child: ends with goroutines parked");
+    INFO(r.text());
+    CHECK(r.succeeded());
+    // Main took the value of one sender, which then ended; the other 29 frames are left as they are.
+    std::size_t unwound = 0;
+    for (std::size_t at = 0; (at = r.err.find("unwound", at)) != std::string::npos; ++at) ++unwound;
+    CHECK(unwound == 1);
 }

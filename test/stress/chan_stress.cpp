@@ -40,7 +40,7 @@ struct dice {
 TEST_CASE("CHAN-19 stress: many to many, every capacity", "[stress][chan]") {
     for (const int procs : {1, 2, 4}) {
         for (const std::size_t cap : {0U, 1U, 2U, 10U, 100U}) {
-            const long each = stress_scaled(3000L, 100);
+            const long each = stress_scaled(40'000L, 100);
             constexpr long senders = 8;
             std::atomic<long> sum{0};
             std::atomic<long> count{0};
@@ -78,7 +78,7 @@ TEST_CASE("CHAN-19 stress: many to many, every capacity", "[stress][chan]") {
 
 TEST_CASE("CHAN-13 stress: ping-pong pairs beside each other", "[stress][chan]") {
     for (const int procs : {1, 2, 4}) {
-        const int rounds = stress_scaled(5000, 100);
+        const int rounds = stress_scaled(150'000, 100);
         constexpr int pairs = 6;
         std::atomic<int> wrong{0};
         run_on(procs, [&] {
@@ -106,7 +106,7 @@ TEST_CASE("CHAN-13 stress: ping-pong pairs beside each other", "[stress][chan]")
 TEST_CASE("CHAN-28 stress: close while senders and receivers come and go",
           "[stress][chan][close]") {
     for (const int procs : {2, 4}) {
-        const int rounds = stress_scaled(1500, 50);
+        const int rounds = stress_scaled(700, 50);
         int mismatches = 0;
         tracked::reset();
         run_on(procs, [&] {
@@ -147,7 +147,7 @@ TEST_CASE("CHAN-28 stress: close while senders and receivers come and go",
 
 TEST_CASE("CHAN-35 stress: a value or the end, never nothing", "[stress][chan][race]") {
     for (const int procs : {2, 4}) {
-        const int rounds = stress_scaled(30'000, 500);
+        const int rounds = stress_scaled(600'000, 500);
         int empties = 0;
         run_on(procs, [&] {
             auto verdicts = vole::make_chan<bool>();
@@ -173,7 +173,7 @@ TEST_CASE("CHAN-35 stress: a value or the end, never nothing", "[stress][chan][r
 TEST_CASE("CHAN-44 stress: tries from all sides lose nothing", "[stress][chan][race]") {
     for (const int procs : {1, 2, 4}) {
         for (const std::size_t cap : {0U, 1U, 3U}) {
-            const int each = stress_scaled(3000, 50);
+            const int each = stress_scaled(25'000, 50);
             std::atomic<int> received{0};
             tracked::reset();
             run_on(procs, [&] {
@@ -227,7 +227,7 @@ TEST_CASE("CHAN-44 stress: tries from all sides lose nothing", "[stress][chan][r
 TEST_CASE("CHAN-71 stress: threads and goroutines, operations of every kind",
           "[stress][chan][thread]") {
     for (const int procs : {1, 2, 4}) {
-        const int each = stress_scaled(2000, 50);
+        const int each = stress_scaled(25'000, 50);
         std::atomic<long> sum{0};
         run_on(procs, [&] {
             auto a = vole::make_chan<int>();
@@ -285,7 +285,7 @@ TEST_CASE("CHAN-71 stress: threads and goroutines, operations of every kind",
 }
 
 TEST_CASE("CHAN-74 stress: the number of Ps changes meanwhile", "[stress][chan]") {
-    const int each = stress_scaled(20'000, 200);
+    const int each = stress_scaled(400'000, 200);
     std::atomic<long> received{0};
     run_on(2, [&] {
         auto c = vole::make_chan<int>();
@@ -320,7 +320,7 @@ TEST_CASE("CHAN-74 stress: the number of Ps changes meanwhile", "[stress][chan]"
 
 TEST_CASE("CHAN-18 stress: pipelines keep their order", "[stress][chan]") {
     for (const int procs : {1, 2, 4}) {
-        const int count = stress_scaled(2000, 100);
+        const int count = stress_scaled(50'000, 100);
         bool in_order = true;
         int last = -1;
         run_on(procs, [&] {
@@ -351,7 +351,7 @@ TEST_CASE("CHAN-18 stress: pipelines keep their order", "[stress][chan]") {
 TEST_CASE("CHAN-37 stress: handles go while others still use the channel", "[stress][chan]") {
     for (const int procs : {2, 4}) {
         tracked::reset();
-        const int rounds = stress_scaled(10'000, 200);
+        const int rounds = stress_scaled(200'000, 200);
         std::atomic<int> received{0};
         run_on(procs, [&] {
             auto tickets = vole::make_chan<void>(64);  // so many goroutines at once

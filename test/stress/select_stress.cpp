@@ -42,7 +42,7 @@ TEST_CASE("CHAN-50 stress: one value never goes out by two cases", "[stress][sel
     // A sender offers each number on two channels at once; a receiver takes from four that lead to the same
     // place. Every number must arrive exactly once.
     for (const int procs : {2, 4}) {
-        const int count = stress_scaled(40'000, 500);
+        const int count = stress_scaled(600'000, 500);
         std::vector<std::uint8_t> seen(static_cast<std::size_t>(count));
         int doubled = 0;
         run_on(procs, [&] {
@@ -79,7 +79,7 @@ TEST_CASE("CHAN-50 stress: one value never goes out by two cases", "[stress][sel
 
 TEST_CASE("CHAN-50 stress: selects on both sides", "[stress][select][race]") {
     for (const int procs : {1, 2, 4}) {
-        const int each = stress_scaled(4000, 50);
+        const int each = stress_scaled(60'000, 50);
         constexpr int workers = 4;
         std::vector<int> seen(static_cast<std::size_t>(workers * each));
         tracked::reset();
@@ -133,7 +133,7 @@ TEST_CASE("CHAN-55 stress: plain operations and selects over four channels",
     // The same number of values goes through each of four channels, by goroutines that know one channel and
     // by selects that know all and leave a channel out (nil) when it has had its share.
     for (const int procs : {1, 2, 4}) {
-        const int n = stress_scaled(4000, 50);
+        const int n = stress_scaled(60'000, 50);
         std::atomic<long> received{0};
         run_on(procs, [&] {
             const std::array<std::size_t, 4> caps{0, 0, 2, 3};
@@ -178,7 +178,7 @@ TEST_CASE("CHAN-49 stress: ready at every moment, by a second channel that comes
           "[stress][select][race]") {
     for (const int procs : {2, 4}) {
         for (const bool by_close : {false, true}) {
-            const int rounds = stress_scaled(20'000, 300);
+            const int rounds = stress_scaled(200'000, 300);
             int wrong = 0;
             run_on(procs, [&] {
                 struct pair {
@@ -215,7 +215,7 @@ TEST_CASE("CHAN-49 stress: ready at every moment, by a second channel that comes
 TEST_CASE("CHAN-52 stress: several that send and receive on one channel",
           "[stress][select][race]") {
     for (const int procs : {2, 4}) {
-        const int rounds = stress_scaled(10'000, 100);
+        const int rounds = stress_scaled(200'000, 100);
         std::atomic<int> self{0};
         std::atomic<int> sent{0};
         std::atomic<int> received{0};
@@ -252,7 +252,7 @@ TEST_CASE("CHAN-52 stress: several that send and receive on one channel",
 
 TEST_CASE("CHAN-51 stress: selects beside a quiet channel use no memory that grows",
           "[stress][select]") {
-    const int rounds = stress_scaled(200'000, 1000);
+    const int rounds = stress_scaled(3'000'000, 1000);
     long before = 0;
     long after = 0;
     run_on(2, [&] {
@@ -283,7 +283,7 @@ TEST_CASE("CHAN-51 stress: selects beside a quiet channel use no memory that gro
 TEST_CASE("CHAN-61 stress: partners come while a select leaves its queues",
           "[stress][select][race]") {
     for (const int procs : {2, 4}) {
-        const int rounds = stress_scaled(10'000, 100);
+        const int rounds = stress_scaled(300'000, 100);
         std::atomic<int> received{0};
         run_on(procs, [&] {
             // Two channels that are always served by try_send from two sides, while one select waits on both.
@@ -350,7 +350,7 @@ TEST_CASE("CHAN-58 stress: selectors of changing size", "[stress][select][select
 
 TEST_CASE("CHAN-31 stress: close meets waiting selects", "[stress][select][close]") {
     for (const int procs : {2, 4}) {
-        const int rounds = stress_scaled(3000, 50);
+        const int rounds = stress_scaled(60'000, 50);
         int wrong = 0;
         run_on(procs, [&] {
             for (int i = 0; i < rounds; ++i) {
