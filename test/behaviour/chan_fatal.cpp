@@ -13,6 +13,7 @@
 #include <memory>
 #include <new>
 #include <string>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <utility>
 #include <vector>
@@ -217,6 +218,14 @@ TEST_CASE("child: no memory for a channel", "[.child]") {
     REQUIRE(::getrlimit(RLIMIT_AS, &limit) == 0);
     const rlimit tight{1, limit.rlim_max};
     REQUIRE(::setrlimit(RLIMIT_AS, &tight) == 0);
+    // qemu-user accepts the limit and ignores it: then there is nothing to see.
+    void* probe =
+        ::mmap(nullptr, std::size_t{1} << 26, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (probe != MAP_FAILED) {
+        ::munmap(probe, std::size_t{1} << 26);
+        SUCCEED("this system does not hold to RLIMIT_AS");
+        return;
+    }
     std::string problem;
     try {
         vole::make_chan<int>(std::size_t{1} << 28);
