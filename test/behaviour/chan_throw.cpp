@@ -14,9 +14,11 @@
 #include "test/support/values.hpp"
 
 #include <atomic>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 using namespace vole::test;
@@ -331,6 +333,61 @@ TEST_CASE("CHAN-68 a value that came back and was never fetched dies with the ch
         all.wait();
     });
     CHECK(element::live == 0);
+}
+
+TEST_CASE("CHAN-68 a value comes back while another receiver has parked: it is his",
+          "[chan][throw]") {
+    // The failing move itself lets the others run, so that somebody parks between taking and giving back.
+    struct fails_late {
+        int value;
+        std::function<void()>* hook;
+        fails_late(int v, std::function<void()>* h) : value(v), hook(h) {}
+        fails_late(fails_late&& o) noexcept(false) : value(o.value), hook(o.hook) {
+            if (hook != nullptr && *hook) {
+                const auto f = std::exchange(*hook, nullptr);
+                f();
+                throw move_failed();
+            }
+        }
+        fails_late(const fails_late&) = delete;
+        fails_late& operator=(const fails_late&) = delete;
+        fails_late& operator=(fails_late&&) = delete;
+        ~fails_late() = default;
+    };
+    for (const bool by_select : {false, true}) {
+        for (const bool buffered : {false, true}) {
+            bool failed = false;
+            int got = 0;
+            run_on(1, [&] {
+                auto c = vole::make_chan<fails_late>(buffered ? 1 : 0);
+                auto idle = vole::make_chan<int>();
+                std::function<void()> hook;
+                vole::wait_group all;
+                all.go([&] { c.send(fails_late(5, &hook)); });
+                settle();
+                hook = [&] {
+                    all.go([&] {
+                        if (by_select) {
+                            vole::select(vole::on_recv(idle),
+                                         vole::on_recv(c, [&](std::optional<fails_late>&& v) {
+                                             got = v->value;
+                                         }));
+                        } else {
+                            got = c.recv()->value;
+                        }
+                    });
+                    settle();
+                };
+                failed = fails([&] { c.recv(); });
+                // Hangs if the value lies in the channel while its receiver sleeps.
+                all.wait();
+                c.close();
+                if (c.recv()) got = -1;
+            });
+            CHECK(failed);
+            CHECK(got == 5);
+        }
+    }
 }
 
 TEST_CASE("CHAN-67 copies that throw leave channel and argument alone", "[chan][throw]") {

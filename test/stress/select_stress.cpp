@@ -6,6 +6,7 @@
 #include <vole/select.hpp>
 #include <vole/sync.hpp>
 
+#include "test/support/duel.hpp"
 #include "test/support/findings.hpp"
 #include "test/support/values.hpp"
 
@@ -178,34 +179,26 @@ TEST_CASE("CHAN-49 stress: ready at every moment, by a second channel that comes
           "[stress][select][race]") {
     for (const int procs : {2, 4}) {
         for (const bool by_close : {false, true}) {
-            const int rounds = stress_scaled(200'000, 300);
+            const int rounds = stress_scaled(40'000, 300);
             int wrong = 0;
             run_on(procs, [&] {
-                struct pair {
-                    vole::chan<int> c1;
-                    vole::chan<int> c2;
-                };
-                auto work = vole::make_chan<pair>();
-                auto verdicts = vole::make_chan<bool>();
-                vole::go([=]() mutable {
-                    for (auto& p : work) {
-                        bool none = false;
-                        vole::select(on_recv(p.c1), on_recv(p.c2), otherwise([&] { none = true; }));
-                        verdicts.send(none);
-                    }
-                });
-                for (int i = 0; i < rounds; ++i) {
-                    pair p{vole::make_chan<int>(1), vole::make_chan<int>(1)};
-                    p.c1.send(1);
-                    work.send(p);
-                    if (by_close)
-                        p.c2.close();
-                    else
-                        p.c2.send(1);
-                    p.c1.try_recv();
-                    if (verdicts.recv().value()) ++wrong;
-                }
-                work.close();
+                vole::chan<int> a;
+                vole::chan<int> b;
+                duel(
+                    rounds,
+                    [&] {
+                        a = vole::make_chan<int>(1);
+                        b = vole::make_chan<int>(1);
+                        a.send(1);
+                    },
+                    [&] {
+                        if (by_close)
+                            b.close();
+                        else
+                            b.send(1);
+                        a.try_recv();
+                    },
+                    [&] { vole::select(on_recv(a), on_recv(b), otherwise([&] { ++wrong; })); });
             });
             CHECK(wrong == 0);
         }

@@ -1,9 +1,10 @@
 // sysmon: the thread without a P that keeps the others honest.
 //
 // Each round it takes Ps from system calls that last, asks goroutines that have used up 10 ms to
-// yield, looks whether the number of CPUs changed, and prints the scheduler's trace if asked. It
-// sleeps 20 us between rounds while there is something to do, doubling to 10 ms after 50 idle
-// rounds, and sleeps for good (until woken) while every P is idle (SCHED-39..41).
+// yield, once a second looks whether the number of CPUs changed and gives pages of unused stacks
+// back, and prints the scheduler's trace if asked. It sleeps 20 us between rounds while there is
+// something to do, doubling to 10 ms after 50 idle rounds, and sleeps for good (until woken) while
+// every P is idle (SCHED-39..41).
 //
 // Stack: its own thread's. Takes sched.mu. Allocates nothing.
 #include <cstdlib>
@@ -11,6 +12,7 @@
 #include "runtime/internal/fatal.hpp"
 #include "runtime/src/os/settings.hpp"
 #include "runtime/src/sched/sched.hpp"
+#include "runtime/src/stack/arena.hpp"
 
 namespace vole::inline v0::detail {
 
@@ -110,12 +112,14 @@ void trace_line(std::int64_t now, std::int64_t start) noexcept {
 }
 
 // Every P idle: sleeps until start_m's caller, a system call or a second's end wakes it.
-void deep_sleep() noexcept {
+void deep_sleep(bool memory_to_give) noexcept {
     sched.sysmon_waiting.store(true, memory_order_seq_cst);
     const std::uint32_t procs = sched.procs.load(memory_order_relaxed);
     if (sched.idle_p_count.load(memory_order_seq_cst) == procs) {
         const bool suspect = sched.deadlock_suspected.load(memory_order_relaxed);
-        sched.sysmon_note.sleep_for(suspect ? 100'000'000 : 60 * second_ns);
+        sched.sysmon_note.sleep_for(suspect          ? 100'000'000
+                                    : memory_to_give ? second_ns
+                                                     : 60 * second_ns);
     }
     sched.sysmon_waiting.store(false, memory_order_relaxed);
     sched.sysmon_note.clear();
@@ -132,6 +136,7 @@ void sysmon_main() noexcept {
     std::int64_t last_update = start;
     std::int64_t sleep = least_sleep_ns;
     int idle_rounds = 0;
+    bool memory_to_give = true;
     for (;;) {
         if (idle_rounds == 0) {
             sleep = least_sleep_ns;
@@ -145,16 +150,18 @@ void sysmon_main() noexcept {
         std::int64_t now = nanotime();
         if (debug.schedtrace_ms <= 0 && sched.idle_p_count.load(memory_order_relaxed) ==
                                             sched.procs.load(memory_order_relaxed)) {
-            deep_sleep();
+            deep_sleep(memory_to_give);
             create_requested_threads();
             if (sched.deadlock_suspected.load(memory_order_relaxed)) check_deadlock();
             idle_rounds = 0;
+            memory_to_give = true;  // for all we know
             now = nanotime();
         }
         idle_rounds = inspect_all(now) ? 0 : idle_rounds + 1;
         if (now - last_update >= second_ns) {
             last_update = now;
             update_maxprocs();
+            memory_to_give = arena.trim();
         }
         if (debug.schedtrace_ms > 0 && now - last_trace >= debug.schedtrace_ms * 1'000'000LL) {
             last_trace = now;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <span>
 
 #if !defined(MADV_GUARD_INSTALL)
 #define MADV_GUARD_INSTALL 102
@@ -49,15 +50,15 @@ bool stack_arena::add_region() noexcept {
         const std::size_t bytes = slots * slot_bytes;
         auto* base = static_cast<char*>(map(bytes, PROT_NONE));
         if (base == nullptr) continue;
-        auto* cold =
+        auto* free_slots =
             static_cast<std::uint32_t*>(map(slots * sizeof(std::uint32_t), PROT_READ | PROT_WRITE));
-        if (cold == nullptr) {
+        if (free_slots == nullptr) {
             munmap(base, bytes);
             continue;
         }
         // Without this a touched stack may cost a huge page instead of a small one.
         advise(base, bytes, MADV_NOHUGEPAGE);
-        regions_[region_count_++] = region{base, slots, 0, 0, 0, cold};
+        regions_[region_count_++] = region{base, slots, 0, 0, 0, 0, 0, free_slots};
         reserved_.fetch_add(bytes, memory_order_relaxed);
         return true;
     }
@@ -101,19 +102,26 @@ void stack_arena::install_guard(char* lo) noexcept {
     // The canary needs no page of its own here: it is written by the first goroutine that runs.
 }
 
+// From the end: the last given is the warmest. `keep` entries stay.
+std::uint32_t stack_arena::take_free(region& r, char** out, std::uint32_t n,
+                                     std::uint32_t keep) noexcept {
+    std::uint32_t got = 0;
+    while (got < n && r.free > keep) out[got++] = r.base + r.free_slots[--r.free] * slot_bytes;
+    r.cold = std::min(r.cold, r.free);
+    r.low = std::min(r.low, r.free);
+    return got;
+}
+
 std::uint32_t stack_arena::take(char** out, std::uint32_t n) noexcept {
     std::uint32_t got = 0;
     std::uint32_t first_fresh = 0;
     {
         lock_guard held(lock_);
-        while (got < n && hot_count_ > 0) out[got++] = hot_[--hot_count_];
-        for (std::uint32_t i = 0; i < region_count_ && got < n; ++i) {
-            region& r = regions_[i];
-            while (got < n && r.cold > 0) out[got++] = r.base + r.cold_slots[--r.cold] * slot_bytes;
-        }
+        const std::span regions(regions_, region_count_);
+        for (region& r : regions) got += take_free(r, out + got, n - got, r.cold);
+        for (region& r : regions) got += take_free(r, out + got, n - got, 0);
         first_fresh = got;
-        for (std::uint32_t i = 0; i < region_count_ && got < n; ++i) {
-            region& r = regions_[i];
+        for (region& r : regions) {
             while (got < n && r.fresh < r.committed) out[got++] = r.base + r.fresh++ * slot_bytes;
         }
     }
@@ -124,26 +132,75 @@ std::uint32_t stack_arena::take(char** out, std::uint32_t n) noexcept {
 
 void stack_arena::give(char* const* slots, std::uint32_t n) noexcept {
     in_use_.fetch_sub(n, memory_order_relaxed);
-    std::uint32_t i = 0;
-    {
-        lock_guard held(lock_);
-        while (i < n && hot_count_ < hot_limit) hot_[hot_count_++] = slots[i++];
-    }
-    const std::uint32_t first_cold = i;
-    for (std::uint32_t k = first_cold; k < n; ++k) {
-        advise(slots[k] + guard_bytes, slot_bytes - guard_bytes, MADV_DONTNEED);
-    }
-    if (first_cold == n) return;
     lock_guard held(lock_);
-    for (std::uint32_t k = first_cold; k < n; ++k) {
-        for (std::uint32_t j = 0; j < region_count_; ++j) {
-            region& r = regions_[j];
+    for (std::uint32_t k = 0; k < n; ++k) {
+        for (region& r : std::span(regions_, region_count_)) {
             if (slots[k] < r.base || slots[k] >= r.base + r.slots * slot_bytes) continue;
-            r.cold_slots[r.cold++] = static_cast<std::uint32_t>(
+            r.free_slots[r.free++] = static_cast<std::uint32_t>(
                 static_cast<std::size_t>(slots[k] - r.base) / slot_bytes);
             break;
         }
     }
+}
+
+// ---- giving pages back ------------------------------------------------------------------------
+
+// The oldest warm ones leave the list while their pages go: nobody may take them meanwhile.
+std::uint32_t stack_arena::take_idle(region& r, std::uint32_t* out, std::uint32_t most) noexcept {
+    const std::uint32_t idle = std::min(r.low, r.free);
+    if (idle <= r.cold + hot_limit) return 0;
+    const std::uint32_t n = std::min(most, idle - r.cold - hot_limit);
+    for (std::uint32_t k = 0; k < n; ++k) {
+        out[k] = r.free_slots[r.cold + k];
+        r.free_slots[r.cold + k] = r.free_slots[--r.free];
+    }
+    return n;
+}
+
+void stack_arena::put_cold(region& r, const std::uint32_t* slots, std::uint32_t n) noexcept {
+    for (std::uint32_t k = 0; k < n; ++k) {
+        r.free_slots[r.free++] = r.free_slots[r.cold];
+        r.free_slots[r.cold++] = slots[k];
+    }
+}
+
+bool stack_arena::trim() noexcept {
+    bool more = false;
+    std::uint32_t count = 0;
+    {
+        lock_guard held(lock_);
+        count = region_count_;
+    }
+    for (std::uint32_t i = 0; i < count; ++i) {
+        region* r = nullptr;
+        std::uint32_t left = 0;
+        {
+            lock_guard held(lock_);
+            r = &regions_[i];
+            const std::uint32_t idle = std::min(r->low, r->free);
+            if (idle > r->cold + hot_limit) left = (idle - r->cold - hot_limit + 1) / 2;
+            more = more || r->free > r->cold + hot_limit;
+        }
+        while (left > 0) {
+            std::uint32_t slots[64];
+            std::uint32_t n = 0;
+            {
+                lock_guard held(lock_);
+                n = take_idle(*r, slots, std::min<std::uint32_t>(left, 64));
+            }
+            if (n == 0) break;
+            for (std::uint32_t k = 0; k < n; ++k) {
+                advise(r->base + slots[k] * slot_bytes + guard_bytes, slot_bytes - guard_bytes,
+                       MADV_DONTNEED);
+            }
+            lock_guard held(lock_);
+            put_cold(*r, slots, n);
+            left -= n;
+        }
+        lock_guard held(lock_);
+        r->low = r->free;
+    }
+    return more;
 }
 
 char* stack_arena::map_custom(std::size_t bytes) noexcept {

@@ -9,8 +9,10 @@
 // The promise that lets a G be made without a stack: `ensure(n)` has made n slots accessible, with
 // n >= Gs + what all P caches can hold; so whoever needs a slot finds one in its cache or here.
 //
-// Freed slots: the first hot_limit stay as they are (warm pages), the others give their pages back
-// (MADV_DONTNEED keeps guards) and keep only their number here.
+// Freed slots keep their pages: giving one back at once costs a system call, an interrupt on every
+// other core that runs this program (32 % of a tree of a million goroutines on two), and a page
+// fault at the next use. sysmon trims instead: what nobody needed for an interval goes, half of it
+// each time (MADV_DONTNEED, which keeps guards).
 //
 // Lock: `arena` (its own); system calls are made outside it, except mprotect in ensure, once per
 // 256 slots. Stack: any.
@@ -39,6 +41,10 @@ class stack_arena {
     std::uint32_t take(char** out, std::uint32_t n) noexcept VOLE_EXCLUDES(lock_);
     void give(char* const* slots, std::uint32_t n) noexcept VOLE_EXCLUDES(lock_);
 
+    /// sysmon, at intervals: gives pages of slots that were free all the time since the last call
+    /// back to the system, half of them. False: there is nothing left to give back.
+    bool trim() noexcept VOLE_EXCLUDES(lock_);
+
     /// A stack of another size, mapped for one goroutine. Null: no memory.
     char* map_custom(std::size_t bytes) noexcept;
     void unmap_custom(char* lo, std::size_t bytes) noexcept;
@@ -54,17 +60,25 @@ class stack_arena {
         std::uint32_t slots;      // in all
         std::uint32_t committed;  // accessible
         std::uint32_t fresh;      // handed out at least once
-        std::uint32_t cold;       // entries in cold_slots
-        std::uint32_t* cold_slots;
+        std::uint32_t free;       // entries in free_slots, the last given at the end
+        std::uint32_t cold;       // of these, the first ones: without pages
+        std::uint32_t low;        // least `free` since the last trim
+        std::uint32_t* free_slots;
     };
     static constexpr std::uint32_t region_slots = 1u << 16;
     static constexpr std::uint32_t max_regions = 256;
     static constexpr std::uint32_t commit_slots = 256;
-    static constexpr std::uint32_t hot_limit = 1024;
+    static constexpr std::uint32_t hot_limit = 1024;  // warm slots a trim leaves
     static constexpr std::uint32_t mprotect_budget = 12'000;
 
     bool add_region() noexcept VOLE_REQUIRES(lock_);
     void install_guard(char* lo) noexcept;
+    std::uint32_t take_free(region& r, char** out, std::uint32_t n, std::uint32_t keep) noexcept
+        VOLE_REQUIRES(lock_);
+    std::uint32_t take_idle(region& r, std::uint32_t* out, std::uint32_t most) noexcept
+        VOLE_REQUIRES(lock_);
+    void put_cold(region& r, const std::uint32_t* slots, std::uint32_t n) noexcept
+        VOLE_REQUIRES(lock_);
 
     lock lock_;
     atomic<guard_kind> guards_{guard_kind::madvise};
@@ -73,8 +87,6 @@ class stack_arena {
     atomic<std::uint64_t> reserved_{0};
     atomic<std::uint32_t> mprotected_{0};
     std::uint32_t region_count_ VOLE_GUARDED_BY(lock_) = 0;
-    std::uint32_t hot_count_ VOLE_GUARDED_BY(lock_) = 0;
-    char* hot_[hot_limit] VOLE_GUARDED_BY(lock_) = {};
     region regions_[max_regions] VOLE_GUARDED_BY(lock_) = {};
 };
 
