@@ -7,6 +7,9 @@
 
 #include "arch/amd64/layout.hpp"
 
+extern "C" __attribute__((visibility("hidden")))
+std::uint8_t vole_has_xsave;  // morestack.S reads it
+
 namespace vole::arch {
 
 struct this_port {
@@ -66,6 +69,18 @@ struct this_port {
                      : "=&r"(offset)
                      : "r"(m)
                      : "memory");
+    }
+
+    // Where -fsplit-stack looks: a word of the thread's control block that glibc leaves to it.
+    static void set_stack_guard(char* guard) noexcept {
+        asm volatile("movq %0, %%fs:0x70" : : "r"(guard) : "memory");
+    }
+
+    static void prepare_morestack() noexcept {
+        unsigned a, b, c, d;
+        asm volatile("cpuid" : "=a"(a), "=b"(b), "=c"(c), "=d"(d) : "a"(1), "c"(0));
+        constexpr unsigned osxsave = 1u << 27;
+        vole_has_xsave = (c & osxsave) != 0;
     }
 };
 

@@ -3,7 +3,7 @@
 // A G is small and dense; it has a stack only from its first run to its end, so a million Gs that
 // wait for their first turn cost 192 bytes each, and a short one runs on a stack that is still warm
 // in the cache. That a stack can be had at the first run is promised when the G is made
-// (stack_arena::ensure): memory exhaustion shows in go(), in the caller.
+// (promise_stack): memory exhaustion shows in go(), in the caller.
 //
 // Gs are never freed, only recycled: a stale pointer names some G, not nothing.
 //
@@ -23,6 +23,7 @@
 namespace vole::inline v0::detail {
 
 struct M;
+struct stack_segment;
 
 // One function changes it: set_status in runtime/src/sched/status.hpp, with the legal transitions.
 enum class g_status : std::uint8_t { idle, runnable, running, syscall, waiting, dead };
@@ -50,12 +51,12 @@ struct eh_state {
 };
 
 struct G {
-    arch::gobuf sched;          // where it goes on; valid while it does not run
-    M* m = nullptr;             // the M that runs it or ran it last
-    G* link = nullptr;          // in whatever single list it is in
-    char* stack_lo = nullptr;   // lowest address, guard included; null: no stack yet
-    char* stack_hi = nullptr;   // end of the stack
-    void* eh_caught = nullptr;  // eh_state, packed beside errno
+    arch::gobuf sched;               // where it goes on; valid while it does not run
+    M* m = nullptr;                  // the M that runs it or ran it last
+    G* link = nullptr;               // in whatever single list it is in
+    stack_segment* stack = nullptr;  // the newest segment; null: no stack yet
+    char* stack_guard = nullptr;     // its guard; before the first run: memory set aside
+    void* eh_caught = nullptr;       // eh_state, packed beside errno
     unsigned eh_uncaught = 0;
     int saved_errno = 0;
     atomic<g_status> status{g_status::idle};
@@ -64,6 +65,7 @@ struct G {
     bool is_main : 1 = false;      // of some run()
     bool wakes_run : 1 = false;    // its run() waits on the note in param
     bool has_canary : 1 = false;   // its stack has no guard: see stack_arena
+    unsigned policy : 2 = 0;       // stack_policy::kind
     std::uint16_t batch_size = 0;  // first of a batch: how many (runq.hpp)
     std::uint16_t lock_count = 0;  // lock_os_thread nesting
     std::uint64_t id = 0;
@@ -75,7 +77,7 @@ struct G {
     std::uint64_t parent_id = 0;
     const char* name = nullptr;            // heap copy, or null
     atomic<std::uint32_t> thread_note{0};  // is_thread only: the futex word
-    std::uint32_t stack_size = 0;          // asked for; the slot's size once it has one
+    std::uint32_t stack_size = 0;          // of its first segment, as asked for
     G* next_batch = nullptr;               // first of a batch: the next batch
     alignas(inline_closure_align) std::byte inline_closure[inline_closure_bytes];
 #if defined(VOLE_ASAN) || defined(VOLE_TSAN)

@@ -13,7 +13,8 @@ using namespace vole::detail;
 
 namespace {
 
-constinit stack_arena slots;
+constexpr std::size_t slot_bytes = 256 * 1024;
+constinit stack_arena slots{slot_bytes, 16 * 1024};
 
 // Slots of these whose last page is in memory.
 std::size_t resident(const std::vector<char*>& some) {

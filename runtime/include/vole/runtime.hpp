@@ -12,25 +12,9 @@
 
 #include <vole/config.hpp>
 #include <vole/detail/spawn.hpp>
+#include <vole/stack.hpp>
 
 namespace vole::inline v0 {
-
-/// Where a goroutine's stack comes from and how large it may grow.
-class stack_policy {
-  public:
-    /// A slot of `max` bytes of address space; pages arrive on first touch, the lowest 16 KiB are
-    /// a guard. Running into the guard is a fatal error that names the goroutine and the remedy.
-    /// `max` is rounded up to whole pages; at least 32 KiB and at most 1 GiB, else
-    /// std::invalid_argument at the call.
-    static stack_policy reserved(std::size_t max = 256 * 1024);
-
-    constexpr stack_policy() noexcept = default;
-    constexpr std::size_t size() const noexcept { return size_; }
-
-  private:
-    constexpr explicit stack_policy(std::size_t size) noexcept : size_(size) {}
-    std::size_t size_ = 256 * 1024;
-};
 
 struct go_options {
     std::string_view name = {};  ///< shown in tracebacks; copied
@@ -228,6 +212,7 @@ struct runtime_stats {
     std::uint64_t stack_slots;           ///< slots of the default size with memory behind them
     std::uint64_t stack_slots_in_use;    ///< of these, held by goroutines or by a P's cache
     std::uint64_t stack_bytes_reserved;  ///< address space reserved for stacks, in bytes
+    std::uint64_t stack_bytes_in_use;    ///< of these, held by goroutines or by caches
     std::uint64_t futex_sleeps;          ///< times a thread of the runtime went to sleep
     std::uint64_t futex_wakes;           ///< times one was woken
     std::uint64_t maxprocs_updates;      ///< automatic changes of the number of Ps

@@ -89,6 +89,12 @@ settings parse_settings(const char* text, void (*warn)(const char* message)) noe
             understood = parse_switch(value, result.update_maxprocs);
         } else if (name == "lockrank") {
             understood = parse_switch(value, result.lockrank);
+        } else if (name == "stacktrace") {
+            understood = parse_switch(value, result.stacktrace);
+        } else if (name == "stackexplain") {
+            understood = parse_switch(value, result.stackexplain);
+        } else if (name == "stackverify") {
+            understood = parse_switch(value, result.stackverify);
         } else {
             complain(warn, "unknown setting", item);
             continue;

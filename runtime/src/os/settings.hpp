@@ -13,6 +13,9 @@ struct settings {
         true;  // containermaxprocs=0: the default of gomaxprocs ignores the quota
     bool update_maxprocs = true;  // updatemaxprocs=0: the default is computed once, at start
     bool lockrank = false;        // lockrank=1: check the order of the runtime's locks
+    bool stacktrace = false;      // stacktrace=1: a line for each growth of a stack
+    bool stackexplain = false;    // stackexplain=1: a readable account of each growth
+    bool stackverify = false;     // stackverify=1: stacks that copies left stay inaccessible
 };
 
 /// `warn` is called with each complaint, without newline; the message dies with the call. Either

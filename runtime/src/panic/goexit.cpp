@@ -15,15 +15,17 @@
 #include "runtime/internal/fatal.hpp"
 #include "runtime/internal/park.hpp"
 #include "runtime/src/sched/sanitizer.hpp"
+#include "runtime/src/stack/grow.hpp"
 
 namespace vole::inline v0::detail {
 
 namespace {
 
-static_assert(sizeof(_Unwind_Exception) + alignof(_Unwind_Exception) <= goexit_reserve);
+static_assert(sizeof(_Unwind_Exception) + alignof(_Unwind_Exception) <= goexit_bytes);
 
 _Unwind_Exception* exception_of(const G* g) noexcept {
-    const auto top = reinterpret_cast<std::uintptr_t>(g->stack_hi) - sizeof(_Unwind_Exception);
+    const auto top =
+        reinterpret_cast<std::uintptr_t>(first_segment(g)->hi()) - sizeof(_Unwind_Exception);
     return reinterpret_cast<_Unwind_Exception*>(top & ~(alignof(_Unwind_Exception) - 1));
 }
 

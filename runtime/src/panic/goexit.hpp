@@ -4,16 +4,12 @@
 // is entered like a cleanup and must rethrow, catch (std::exception&) does not see it. When the
 // stack is used up, the goroutine ends. A handler that swallows it is found out when the exception
 // object is destroyed.
-// The unwinder's object lives in goexit_reserve bytes at the top of each stack, above all frames.
+// The unwinder's object lives in goexit_bytes at the top of the first segment, above all frames.
 #pragma once
-
-#include <cstddef>
 
 #include "runtime/internal/g.hpp"
 
 namespace vole::inline v0::detail {
-
-inline constexpr std::size_t goexit_reserve = 64;
 
 bool is_goexit_in_flight(const G* g) noexcept;
 

@@ -20,7 +20,6 @@
 #include "runtime/src/os/process_threads.hpp"
 #include "runtime/src/os/settings.hpp"
 #include "runtime/src/sched/sched.hpp"
-#include "runtime/src/stack/arena.hpp"
 
 namespace vole::inline v0::detail {
 
@@ -42,7 +41,7 @@ void start(int max_procs) {
     lock_ranks_checked = debug_settings().lockrank;
     const std::uint32_t procs = initial_procs(max_procs);
     if (!resize_procs(procs)) throw std::bad_alloc();
-    if (!arena.ensure(1)) throw std::bad_alloc();
+    if (!promise_slots(1)) throw std::bad_alloc();
     static constinit bool sysmon_runs = false;
     if (!sysmon_runs) {
         {
@@ -58,6 +57,7 @@ void start(int max_procs) {
         sysmon_runs = true;
         pthread_atfork(nullptr, nullptr, poison_child);
         install_fault_handler();
+        arch::this_port::prepare_morestack();
         enable_restartable_release();
     }
     // The first thread: without any there would be nobody to do what later fails to get one.
@@ -159,18 +159,3 @@ void run_main(const options& opts, void (*fn)(void*), void* arg) {
 }
 
 }  // namespace vole::detail
-
-namespace vole::inline v0 {
-
-stack_policy stack_policy::reserved(std::size_t max) {
-    constexpr std::size_t least = 32 * 1024;
-    constexpr std::size_t most = std::size_t{1} << 30;
-    if (max < least || max > most) {
-        throw std::invalid_argument("vole::stack_policy::reserved: max is " + std::to_string(max) +
-                                    " bytes; it must be between 32 KiB and 1 GiB");
-    }
-    constexpr std::size_t page = 4096;
-    return stack_policy((max + page - 1) / page * page);
-}
-
-}  // namespace vole

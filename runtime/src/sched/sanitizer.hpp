@@ -32,8 +32,7 @@ namespace vole::inline v0::detail {
 inline void tell_leave(M* m, G* from, bool for_good, G* to) noexcept {
     void** save = for_good ? nullptr : from != nullptr ? &from->sanitizer : &m->sanitizer;
     if (to != nullptr) {
-        __sanitizer_start_switch_fiber(save, to->stack_lo,
-                                       static_cast<std::size_t>(to->stack_hi - to->stack_lo));
+        __sanitizer_start_switch_fiber(save, to->stack->lo, to->stack->bytes);
     } else {
         __sanitizer_start_switch_fiber(save, m->stack_bottom, m->stack_bytes);
     }
@@ -44,11 +43,11 @@ inline void tell_arrived(M* m, G* now) noexcept {
 }
 inline void tell_new_stack(G* g) noexcept {
     g->sanitizer = nullptr;
-    __asan_unpoison_memory_region(g->stack_lo, static_cast<std::size_t>(g->stack_hi - g->stack_lo));
+    __asan_unpoison_memory_region(g->stack->lo, g->stack->bytes);
 }
 // Its memory may be unmapped, and its addresses become a thread's stack.
 inline void tell_dead_stack(G* g) noexcept {
-    __asan_unpoison_memory_region(g->stack_lo, static_cast<std::size_t>(g->stack_hi - g->stack_lo));
+    __asan_unpoison_memory_region(g->stack->lo, g->stack->bytes);
 }
 // Frames that are unwound by force do not clear their red zones; exceptions are known to ASan.
 inline void tell_unwinding() noexcept { __asan_handle_no_return(); }

@@ -24,6 +24,8 @@
 #include "runtime/internal/park.hpp"
 #include "runtime/src/os/cpus.hpp"
 #include "runtime/src/sched/runq.hpp"
+#include "runtime/src/stack/attach.hpp"
+#include "runtime/src/stack/segment.hpp"
 
 namespace vole::inline v0::detail {
 
@@ -43,8 +45,13 @@ inline void bump(atomic<std::uint64_t>& n, std::uint64_t by = 1) noexcept {
     n.store(n.load(memory_order_relaxed) + by, memory_order_relaxed);
 }
 
+struct slot_cache {
+    static constexpr std::uint32_t limit = 32;
+    std::uint32_t count = 0;
+    char* slots[limit];
+};
+
 struct alignas(64) P {
-    static constexpr std::uint32_t stack_cache = 32;
     static constexpr std::uint32_t g_cache = 64;
 
     atomic<bool> preempt{false};          // sysmon or stop-the-world: yield at the next entry
@@ -58,8 +65,7 @@ struct alignas(64) P {
     std::uint32_t wake_skips = 0;  // wake-ups still to be left out, see wake_slow
     std::uint64_t next_id = 0;     // goroutine ids are taken in batches
     std::uint64_t last_id = 0;
-    std::uint32_t stacks = 0;
-    char* stack[stack_cache];
+    slot_cache stacks[arena_kinds];  // by segment_kind
     g_list free_gs;
     p_stats stats;
     run_queue runq;
@@ -82,7 +88,9 @@ struct M {
     park_commit commit = nullptr;
     void* commit_arg = nullptr;
     G* commit_g = nullptr;
-    G* pending = nullptr;  // chosen, but locked to another thread: for g0 to pass on
+    G* pending = nullptr;            // chosen, but locked to another thread: for g0 to pass on
+    stack_segment* spare = nullptr;  // 64 KiB segments to borrow; popped by __morestack
+    std::uint32_t spare_count = 0;
     bool spinning = false;
     bool on_system_stack = false;
     std::uint32_t blocking_depth = 0;
@@ -245,7 +253,6 @@ void update_maxprocs() noexcept;
 // ---- spawn.cpp, run.cpp, deadlock.cpp -------------------------------------------------------
 /// Starts the runtime once; throws std::system_error or std::bad_alloc, and may be tried again.
 void ensure_runtime(int max_procs = 0);
-void attach_stack(P* p, G* g) noexcept;
 /// Any, on the thread that owns p: takes a dead goroutine apart.
 void recycle(P* p, G* g) noexcept;
 void drain_caches(P* p) noexcept VOLE_REQUIRES(sched.mu);

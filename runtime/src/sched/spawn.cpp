@@ -1,7 +1,7 @@
 // Goroutines: making them, their first and last steps, and recycling.
 //
 // A G is prepared (memory, closure) without being visible to anybody, then queued. It gets a stack
-// at its first run (attach_stack) and loses it when it has ended and its successor runs (recycle).
+// at its first run (stack/attach.hpp) and loses it when it has ended and its successor runs (recycle).
 //
 // Locks: sched.mu for the shared list of free Gs; arena inside. Stack: as noted.
 #include <cstdlib>
@@ -17,7 +17,6 @@
 #include "runtime/src/sched/sanitizer.hpp"
 #include "runtime/src/sched/sched.hpp"
 #include "runtime/src/sched/status.hpp"
-#include "runtime/src/stack/arena.hpp"
 
 namespace vole::inline v0::detail {
 
@@ -33,14 +32,14 @@ constinit atomic<g_slab*> slabs{nullptr};
 
 // What all P caches may hold beside the stacks that goroutines use.
 std::uint64_t cached_stacks() noexcept {
-    return std::uint64_t{sched.procs.load(memory_order_relaxed) + 1} * P::stack_cache;
+    return std::uint64_t{sched.procs.load(memory_order_relaxed) + 1} * slot_cache::limit;
 }
 
 // A batch of new Gs, with the promise of a stack for each.
 bool add_slab(g_list& out) noexcept {
     const std::uint64_t total =
         sched.g_count.fetch_add(g_slab::count, memory_order_relaxed) + g_slab::count;
-    void* memory = arena.ensure(total + cached_stacks())
+    void* memory = promise_slots(total + cached_stacks())
                        ? permanent_alloc(sizeof(g_slab), alignof(g_slab))
                        : nullptr;
     if (memory == nullptr) {
@@ -137,10 +136,7 @@ void drop(G* g) noexcept {
     free_closure(g);
     std::free(const_cast<char*>(g->name));
     g->name = nullptr;
-    if (g->stack_lo != nullptr) {
-        arena.unmap_custom(g->stack_lo, g->stack_size);
-        g->stack_lo = nullptr;
-    }
+    drop_promise(current_p(), g);
     give_g(current_p(), g);
 }
 
@@ -159,11 +155,8 @@ spawn_ticket spawn_begin(const go_options& opts, std::size_t size, std::size_t a
         const std::size_t a = align < alignof(std::max_align_t) ? alignof(std::max_align_t) : align;
         g->closure = std::aligned_alloc(a, (size + a - 1) / a * a);
     }
-    const std::size_t stack = opts.stack.size();
-    g->stack_size = static_cast<std::uint32_t>(stack);
-    if (stack != slot_bytes) [[unlikely]]
-        g->stack_lo = arena.map_custom(stack);
-    if (g->closure == nullptr || (stack != slot_bytes && g->stack_lo == nullptr)) [[unlikely]] {
+    const bool has_stack = promise_stack(current_p(), g, opts.stack);
+    if (g->closure == nullptr || !has_stack) [[unlikely]] {
         drop(g);
         throw std::bad_alloc();
     }
@@ -205,58 +198,8 @@ void spawn_commit(spawn_ticket t, void (*entry)(void*), void (*destroy)(void*)) 
 
 void throw_nil_func() { throw runtime_error("go of nil func value"); }
 
-// ---- stacks -----------------------------------------------------------------------------------
-
-void attach_stack(P* p, G* g) noexcept {
-    std::uintptr_t color = 0;
-    if (g->stack_lo == nullptr) {
-        if (p->stacks == 0) [[unlikely]] {
-            p->stacks = arena.take(p->stack, P::stack_cache / 2);
-            if (p->stacks == 0) fatal("out of memory (stack)", "stack promised to a goroutine");
-        }
-        g->stack_lo = p->stack[--p->stacks];
-        // The tops of all slots fall on the same cache sets: spread them a little.
-        color = (reinterpret_cast<std::uintptr_t>(g->stack_lo) / slot_bytes) % 4 * 192;
-    }
-    g->stack_hi = g->stack_lo + g->stack_size;
-    g->has_canary = arena.guards() == guard_kind::canary && g->stack_size == slot_bytes;
-    if (g->has_canary) [[unlikely]] {
-        *reinterpret_cast<std::uint64_t*>(g->stack_lo + guard_bytes) = canary_word;
-    }
-    tell_new_stack(g);
-    g->sched = arch::this_port::make_context(g->stack_hi - goexit_reserve - color, g);
-}
-
-namespace {
-void check_canary(const G* g) noexcept {
-    if (*reinterpret_cast<const std::uint64_t*>(g->stack_lo + guard_bytes) == canary_word) return;
-    message text;
-    text << "vole: goroutine " << g->id << " has overrun its stack of " << g->stack_size
-         << " bytes (found out when it ended: no guard pages could be had)";
-    fatal("stack overflow", text.c_str());
-}
-
-void release_stack(P* p, G* g) noexcept {
-    tell_dead_stack(g);
-    if (g->stack_size != slot_bytes) [[unlikely]] {
-        arena.unmap_custom(g->stack_lo, g->stack_size);
-    } else {
-        if (g->has_canary) [[unlikely]]
-            check_canary(g);
-        if (p->stacks == P::stack_cache) [[unlikely]] {
-            p->stacks /= 2;
-            arena.give(p->stack + p->stacks, P::stack_cache / 2);
-        }
-        p->stack[p->stacks++] = g->stack_lo;
-    }
-    g->stack_lo = nullptr;
-    g->stack_hi = nullptr;
-    g->sched.sp = nullptr;
-}
-}  // namespace
-
 void recycle(P* p, G* g) noexcept {
-    release_stack(p, g);
+    detach_stack(p, g);
     if (g->name != nullptr) [[unlikely]] {
         std::free(const_cast<char*>(g->name));
         g->name = nullptr;
@@ -278,8 +221,7 @@ void drain_caches(P* p) noexcept {
         lock_guard held(sched.free_mu);
         sched.free_gs.push(p->free_gs);
     }
-    if (p->stacks != 0) arena.give(p->stack, p->stacks);
-    p->stacks = 0;
+    drain_stack_caches(p);
 }
 
 // ---- first and last steps of a goroutine ------------------------------------------------------

@@ -26,6 +26,10 @@ namespace vole::inline v0::detail {
 
 constinit scheduler sched;
 
+namespace {
+constexpr std::uint32_t spare_limit = 16;  // 64 KiB segments that an M keeps
+}
+
 }  // namespace vole::detail
 
 // Read and written by the port's current_m() only; see there for why not by its C++ name.
@@ -64,6 +68,7 @@ inline void begin_turn(M* m, G* g, bool inherit) noexcept {
     m->eh->caught = g->eh_caught;
     m->eh->uncaught = g->eh_uncaught;
     *m->errno_ptr = g->saved_errno;
+    arch::this_port::set_stack_guard(g->stack_guard);
 }
 
 // The successor for a direct switch, or null: let g0 decide.
@@ -106,6 +111,8 @@ VOLE_NO_TSAN [[noreturn]] void g0_run(void*) noexcept {
     M* m = current_m();
     tell_arrived(m, nullptr);
     finish_switch();
+    if (m->spare_count > spare_limit) [[unlikely]]
+        trim_spare(m, spare_limit / 2);
     run_next(m);
 }
 
@@ -119,6 +126,7 @@ VOLE_NO_TSAN inline void direct_switch(M* m, G* g, G* next, bool inherit, bool e
 VOLE_NO_TSAN inline void switch_to_g0(M* m, G* g, bool ends) noexcept {
     m->curg = nullptr;
     *m->eh = eh_state{};
+    arch::this_port::set_stack_guard(nullptr);
     tell_leave(m, g, ends, nullptr);
     arch::vole_mcall(&g->sched, m->g0_top, g0_run, nullptr);
 }

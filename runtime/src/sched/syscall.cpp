@@ -148,8 +148,14 @@ void call_on_system_stack(void (*fn)(void*), void* arg) {
     }
     struct scope {
         M* m;
-        explicit scope(M* on) noexcept : m(on) { m->on_system_stack = true; }
-        ~scope() { m->on_system_stack = false; }
+        explicit scope(M* on) noexcept : m(on) {
+            m->on_system_stack = true;
+            arch::this_port::set_stack_guard(nullptr);
+        }
+        ~scope() {
+            m->on_system_stack = false;
+            arch::this_port::set_stack_guard(m->curg->stack_guard);
+        }
     } here(m);
     arch::vole_systemstack(m->g0_top, fn, arg);
 }

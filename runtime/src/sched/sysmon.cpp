@@ -12,7 +12,6 @@
 #include "runtime/internal/fatal.hpp"
 #include "runtime/src/os/settings.hpp"
 #include "runtime/src/sched/sched.hpp"
-#include "runtime/src/stack/arena.hpp"
 
 namespace vole::inline v0::detail {
 
@@ -161,7 +160,7 @@ void sysmon_main() noexcept {
         if (now - last_update >= second_ns) {
             last_update = now;
             update_maxprocs();
-            memory_to_give = arena.trim();
+            memory_to_give = trim_stacks();
         }
         if (debug.schedtrace_ms > 0 && now - last_trace >= debug.schedtrace_ms * 1'000'000LL) {
             last_trace = now;

@@ -14,8 +14,6 @@
 
 namespace vole::inline v0::detail {
 
-constinit stack_arena arena;
-
 namespace {
 
 constexpr int reserve_flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
@@ -35,19 +33,21 @@ bool advise(void* p, std::size_t bytes, int advice) noexcept {
 }
 
 // Under RLIMIT_AS a region takes an eighth of the limit at most: the rest belongs to the program.
-std::uint32_t slots_that_fit(std::uint32_t wanted) noexcept {
+std::uint32_t slots_that_fit(std::uint32_t wanted, std::size_t slot_bytes) noexcept {
     rlimit limit{};
     if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return wanted;
     const auto fit = limit.rlim_cur / 8 / slot_bytes;
-    return static_cast<std::uint32_t>(std::clamp<rlim_t>(fit, 1, wanted));
+    // Whole pages.
+    return static_cast<std::uint32_t>(std::clamp<rlim_t>(fit & ~rlim_t{1}, 2, wanted));
 }
 
 }  // namespace
 
 bool stack_arena::add_region() noexcept {
     if (region_count_ == max_regions) return false;
-    for (std::uint32_t slots = slots_that_fit(region_slots); slots > 0; slots /= 2) {
-        const std::size_t bytes = slots * slot_bytes;
+    for (std::uint32_t slots = slots_that_fit(region_slots, slot_bytes_); slots > 1;
+         slots = slots / 4 * 2) {
+        const std::size_t bytes = slots * slot_bytes_;
         auto* base = static_cast<char*>(map(bytes, PROT_NONE));
         if (base == nullptr) continue;
         auto* free_slots =
@@ -77,7 +77,7 @@ bool stack_arena::ensure(std::uint64_t slots) noexcept {
         const std::uint32_t n = std::min(commit_slots, r.slots - r.committed);
         const int saved = errno;
         const int failed =
-            mprotect(r.base + r.committed * slot_bytes, n * slot_bytes, PROT_READ | PROT_WRITE);
+            mprotect(r.base + r.committed * slot_bytes_, n * slot_bytes_, PROT_READ | PROT_WRITE);
         errno = saved;
         if (failed != 0) return false;
         r.committed += n;
@@ -88,15 +88,16 @@ bool stack_arena::ensure(std::uint64_t slots) noexcept {
 }
 
 void stack_arena::install_guard(char* lo) noexcept {
+    if (guard_bytes_ == 0) return;
     guard_kind kind = guards_.load(memory_order_relaxed);
     if (kind == guard_kind::madvise) {
-        if (advise(lo, guard_bytes, MADV_GUARD_INSTALL)) return;
+        if (advise(lo, guard_bytes_, MADV_GUARD_INSTALL)) return;
         kind = guard_kind::mprotect;  // an older kernel
         guards_.store(kind, memory_order_relaxed);
     }
     if (kind == guard_kind::mprotect) {
         const bool within = mprotected_.fetch_add(1, memory_order_relaxed) < mprotect_budget;
-        if (within && mprotect(lo, guard_bytes, PROT_NONE) == 0) return;
+        if (within && mprotect(lo, guard_bytes_, PROT_NONE) == 0) return;
         guards_.store(guard_kind::canary, memory_order_relaxed);
     }
     // The canary needs no page of its own here: it is written by the first goroutine that runs.
@@ -106,11 +107,13 @@ void stack_arena::install_guard(char* lo) noexcept {
 std::uint32_t stack_arena::take_free(region& r, char** out, std::uint32_t n,
                                      std::uint32_t keep) noexcept {
     std::uint32_t got = 0;
-    while (got < n && r.free > keep) out[got++] = r.base + r.free_slots[--r.free] * slot_bytes;
+    while (got < n && r.free > keep) out[got++] = r.base + r.free_slots[--r.free] * slot_bytes_;
     r.cold = std::min(r.cold, r.free);
     r.low = std::min(r.low, r.free);
     return got;
 }
+
+bool stack_arena::grow() noexcept { return ensure(committed_.load(memory_order_relaxed) + 1); }
 
 std::uint32_t stack_arena::take(char** out, std::uint32_t n) noexcept {
     std::uint32_t got = 0;
@@ -122,7 +125,7 @@ std::uint32_t stack_arena::take(char** out, std::uint32_t n) noexcept {
         for (region& r : regions) got += take_free(r, out + got, n - got, 0);
         first_fresh = got;
         for (region& r : regions) {
-            while (got < n && r.fresh < r.committed) out[got++] = r.base + r.fresh++ * slot_bytes;
+            while (got < n && r.fresh < r.committed) out[got++] = r.base + r.fresh++ * slot_bytes_;
         }
     }
     for (std::uint32_t i = first_fresh; i < got; ++i) install_guard(out[i]);
@@ -135,9 +138,9 @@ void stack_arena::give(char* const* slots, std::uint32_t n) noexcept {
     lock_guard held(lock_);
     for (std::uint32_t k = 0; k < n; ++k) {
         for (region& r : std::span(regions_, region_count_)) {
-            if (slots[k] < r.base || slots[k] >= r.base + r.slots * slot_bytes) continue;
+            if (slots[k] < r.base || slots[k] >= r.base + r.slots * slot_bytes_) continue;
             r.free_slots[r.free++] = static_cast<std::uint32_t>(
-                static_cast<std::size_t>(slots[k] - r.base) / slot_bytes);
+                static_cast<std::size_t>(slots[k] - r.base) / slot_bytes_);
             break;
         }
     }
@@ -165,6 +168,8 @@ void stack_arena::put_cold(region& r, const std::uint32_t* slots, std::uint32_t 
 }
 
 bool stack_arena::trim() noexcept {
+    constexpr std::size_t page = 4096;
+    if (slot_bytes_ < page) return false;  // others live in the same page
     bool more = false;
     std::uint32_t count = 0;
     {
@@ -190,7 +195,7 @@ bool stack_arena::trim() noexcept {
             }
             if (n == 0) break;
             for (std::uint32_t k = 0; k < n; ++k) {
-                advise(r->base + slots[k] * slot_bytes + guard_bytes, slot_bytes - guard_bytes,
+                advise(r->base + slots[k] * slot_bytes_ + guard_bytes_, slot_bytes_ - guard_bytes_,
                        MADV_DONTNEED);
             }
             lock_guard held(lock_);
@@ -207,14 +212,17 @@ char* stack_arena::map_custom(std::size_t bytes) noexcept {
     auto* lo = static_cast<char*>(map(bytes, PROT_READ | PROT_WRITE));
     if (lo == nullptr) return nullptr;
     advise(lo, bytes, MADV_NOHUGEPAGE);
+    // No canary for these: without a guard there is no mapping.
     const int saved = errno;
-    const int failed = mprotect(lo, guard_bytes, PROT_NONE);
+    const bool guarded =
+        advise(lo, guard_bytes_, MADV_GUARD_INSTALL) || mprotect(lo, guard_bytes_, PROT_NONE) == 0;
     errno = saved;
-    if (failed != 0) {
+    if (!guarded) {
         munmap(lo, bytes);
         return nullptr;
     }
     reserved_.fetch_add(bytes, memory_order_relaxed);
+    custom_.fetch_add(bytes, memory_order_relaxed);
     return lo;
 }
 
@@ -223,6 +231,7 @@ void stack_arena::unmap_custom(char* lo, std::size_t bytes) noexcept {
     munmap(lo, bytes);
     errno = saved;
     reserved_.fetch_sub(bytes, memory_order_relaxed);
+    custom_.fetch_sub(bytes, memory_order_relaxed);
 }
 
 }  // namespace vole::detail

@@ -1,13 +1,12 @@
-// Stacks of policy `reserved`: slots of address space whose pages arrive on first touch.
+// An arena: slots of one size, of address space whose pages arrive on first touch.
 //
-// The arena reserves regions of PROT_NONE address space and makes them accessible slot by slot
-// range (contiguous, so the kernel keeps two mappings a region, however many slots). A slot's
-// lowest guard_bytes are a guard: MADV_GUARD_INSTALL where the kernel has it (no mapping each),
-// else mprotect up to a budget of mappings, else none, and then a canary is checked when the goroutine
-// ends.
+// It reserves regions of PROT_NONE address space and makes them accessible slot by slot range
+// (contiguous, so the kernel keeps two mappings a region, however many slots). The lowest bytes of a
+// slot may be a guard: MADV_GUARD_INSTALL where the kernel has it (no mapping each), else mprotect
+// up to a budget of mappings, else none, and then a canary is checked when the goroutine ends.
 //
 // The promise that lets a G be made without a stack: `ensure(n)` has made n slots accessible, with
-// n >= Gs + what all P caches can hold; so whoever needs a slot finds one in its cache or here.
+// n >= Gs + what all P caches can hold; so whoever needs a slot finds one in a cache or here.
 //
 // Freed slots keep their pages: giving one back at once costs a system call, an interrupt on every
 // other core that runs this program (32 % of a tree of a million goroutines on two), and a page
@@ -25,17 +24,18 @@
 
 namespace vole::inline v0::detail {
 
-inline constexpr std::size_t slot_bytes = 256 * 1024;
-inline constexpr std::size_t guard_bytes = 16 * 1024;
-
 enum class guard_kind : std::uint8_t { madvise, mprotect, canary };
 
 class stack_arena {
   public:
-    constexpr stack_arena() noexcept : lock_(lock_rank::arena) {}
+    constexpr stack_arena(std::size_t slot, std::size_t guard) noexcept
+        : slot_bytes_(slot), guard_bytes_(guard), lock_(lock_rank::arena) {}
 
     /// Makes at least `slots` slots accessible in all. False: no memory or address space.
     bool ensure(std::uint64_t slots) noexcept VOLE_EXCLUDES(lock_);
+
+    /// Makes some more accessible. False: no memory or address space.
+    bool grow() noexcept VOLE_EXCLUDES(lock_);
 
     /// Up to n slots (their lowest addresses), at least one if ensure's promise holds.
     std::uint32_t take(char** out, std::uint32_t n) noexcept VOLE_EXCLUDES(lock_);
@@ -45,11 +45,13 @@ class stack_arena {
     /// back to the system, half of them. False: there is nothing left to give back.
     bool trim() noexcept VOLE_EXCLUDES(lock_);
 
-    /// A stack of another size, mapped for one goroutine. Null: no memory.
+    /// A mapping of its own with the same guard, of any size. Null: no memory.
     char* map_custom(std::size_t bytes) noexcept;
     void unmap_custom(char* lo, std::size_t bytes) noexcept;
 
     guard_kind guards() const noexcept { return guards_.load(memory_order_relaxed); }
+    std::size_t slot_size() const noexcept { return slot_bytes_; }
+    std::uint64_t custom_bytes() const noexcept { return custom_.load(memory_order_relaxed); }
     std::uint64_t committed() const noexcept { return committed_.load(memory_order_relaxed); }
     std::uint64_t in_use() const noexcept { return in_use_.load(memory_order_relaxed); }
     std::uint64_t reserved_bytes() const noexcept { return reserved_.load(memory_order_relaxed); }
@@ -80,18 +82,17 @@ class stack_arena {
     void put_cold(region& r, const std::uint32_t* slots, std::uint32_t n) noexcept
         VOLE_REQUIRES(lock_);
 
+    const std::size_t slot_bytes_;
+    const std::size_t guard_bytes_;
     lock lock_;
     atomic<guard_kind> guards_{guard_kind::madvise};
     atomic<std::uint64_t> committed_{0};
     atomic<std::uint64_t> in_use_{0};
     atomic<std::uint64_t> reserved_{0};
+    atomic<std::uint64_t> custom_{0};
     atomic<std::uint32_t> mprotected_{0};
     std::uint32_t region_count_ VOLE_GUARDED_BY(lock_) = 0;
     region regions_[max_regions] VOLE_GUARDED_BY(lock_) = {};
 };
-
-extern stack_arena arena;
-
-inline constexpr std::uint64_t canary_word = 0x766f6c652d677264;  // lowest word above the guard
 
 }  // namespace vole::detail

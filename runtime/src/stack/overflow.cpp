@@ -13,7 +13,8 @@
 
 #include "runtime/internal/fatal.hpp"
 #include "runtime/src/sched/sched.hpp"
-#include "runtime/src/stack/arena.hpp"
+#include "runtime/src/stack/segment.hpp"
+#include "runtime/src/stack/verify.hpp"
 
 namespace vole::inline v0::detail {
 
@@ -26,11 +27,12 @@ struct sigaction previous_bus;
     message text;
     text << "runtime: goroutine " << g->id;
     if (g->name != nullptr) text << " \"" << g->name << "\"";
-    text << " stack exceeds " << std::uint64_t{g->stack_size} << "-byte limit (policy reserved)\n";
+    text << " stack exceeds " << std::uint64_t{g->stack->bytes}
+         << "-byte limit (policy reserved)\n";
     text << "runtime: fault at ";
     text.hex(address) << ", stack=[";
-    text.hex(reinterpret_cast<std::uintptr_t>(g->stack_lo)) << ", ";
-    text.hex(reinterpret_cast<std::uintptr_t>(g->stack_hi))
+    text.hex(reinterpret_cast<std::uintptr_t>(g->stack->lo)) << ", ";
+    text.hex(reinterpret_cast<std::uintptr_t>(g->stack->end()))
         << "], guard of " << std::uint64_t{guard_bytes} << " bytes at its low end\n";
     text << "runtime: remedy: start it with go({.stack = stack_policy::reserved(BYTES)}, f) and a "
             "larger size, recurse less, or move large locals to the heap";
@@ -62,11 +64,14 @@ void on_fault(int signal, siginfo_t* info, void* context) {
     const int saved = errno;
     const M* m = current_m();
     const G* g = m != nullptr ? m->curg : nullptr;
-    if (g != nullptr && g->stack_lo != nullptr) {
-        const auto address = reinterpret_cast<std::uintptr_t>(info->si_addr);
-        const auto lo = reinterpret_cast<std::uintptr_t>(g->stack_lo);
-        if (address >= lo && address < lo + guard_bytes) report(g, address);
+    const auto address = reinterpret_cast<std::uintptr_t>(info->si_addr);
+    if (g != nullptr && g->stack != nullptr) {
+        const auto lo = reinterpret_cast<std::uintptr_t>(g->stack->lo);
+        if (!is_small(g->stack->kind) && address >= lo && address < lo + guard_bytes) {
+            report(g, address);
+        }
     }
+    if (keeps_abandoned_stacks()) explain_abandoned(address);
     errno = saved;
     pass_on(signal == SIGSEGV ? previous_segv : previous_bus, signal, info, context);
 }

@@ -2,7 +2,6 @@
 #include <vole/runtime.hpp>
 
 #include "runtime/src/sched/sched.hpp"
-#include "runtime/src/stack/arena.hpp"
 
 namespace vole::inline v0::detail {
 
@@ -56,9 +55,11 @@ runtime_stats read_stats() {
     s.preempt_requests = sched.preempt_requests.load(memory_order_relaxed);
     s.handoffs = sched.handoffs.load(memory_order_relaxed);
     s.retakes = sched.retakes.load(memory_order_relaxed);
-    s.stack_slots = arena.committed();
-    s.stack_slots_in_use = arena.in_use();
-    s.stack_bytes_reserved = arena.reserved_bytes();
+    const stack_totals stacks = read_stack_totals();
+    s.stack_slots = stacks.slots;
+    s.stack_slots_in_use = stacks.slots_in_use;
+    s.stack_bytes_reserved = stacks.bytes_reserved;
+    s.stack_bytes_in_use = stacks.bytes_in_use;
     s.futex_sleeps = sched.futex_sleeps.load(memory_order_relaxed);
     s.futex_wakes = sched.futex_wakes.load(memory_order_relaxed);
     s.maxprocs_updates = sched.maxprocs_updates.load(memory_order_relaxed);

@@ -55,6 +55,10 @@ void vole_systemstack(void* stack_top, void (*fn)(void*), void* arg);
 /// the word given to make_context, then vole_goroutine_exit. Unwinding ends here.
 void vole_gostart() noexcept;
 
+/// Calls fn(arg) with at least `bytes` of stack: here, or on a segment from vole_newstack. On a
+/// thread's own stack: just calls. Exceptions pass through.
+void vole_call_with_room(void (*fn)(void*), void* arg, std::size_t bytes);
+
 /// Supplied by the runtime.
 void vole_goroutine_main(void* arg);
 [[noreturn]] void vole_goroutine_exit() noexcept;
@@ -77,6 +81,10 @@ concept port = requires(void* top, void* arg, const gobuf& g) {
     /// The calling thread's M, read afresh at every call: never cached over a switch.
     { P::current_m() } -> std::same_as<void*>;
     {P::set_current_m(top)};
+    /// What instrumented code on this thread compares its stack pointer with; null: never grows.
+    {P::set_stack_guard(static_cast<char*>(top))};
+    /// Once, before the first goroutine: whatever vole_morestack must know of the processor.
+    {P::prepare_morestack()};
 };
 
 }  // namespace vole::arch

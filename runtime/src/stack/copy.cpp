@@ -1,0 +1,85 @@
+// Moving a goroutine's stack: policy copying. README.md in this folder walks through one move.
+//
+// Sound only for code whose owner says so (stack_policy::copying): nothing outside the stack may
+// hold an address of it. What the runtime itself holds is adjusted precisely; the words on the stack
+// and the saved registers conservatively: a word w with lo <= w < hi of the old stack is taken for
+// an address and moves along (STK-31, STK-32). hi itself, one past the end, is not: nothing but the
+// header lies there.
+//
+// Lock: arena's, inside. Stack: g0, since the goroutine's own is being replaced.
+#include <cstring>
+
+#include "runtime/src/sched/sched.hpp"
+#include "runtime/src/stack/dynamic.hpp"
+#include "runtime/src/stack/grow.hpp"
+#include "runtime/src/stack/narrate.hpp"
+#include "runtime/src/stack/verify.hpp"
+
+namespace vole::inline v0::detail {
+
+namespace {
+
+struct move {
+    std::uintptr_t lo, hi;  // of the old stack
+    std::uintptr_t distance;
+};
+
+std::uint64_t adjusted(const move& mv, std::uint64_t word) noexcept {
+    return word - mv.lo < mv.hi - mv.lo ? word + mv.distance : word;
+}
+
+// Copies the live words [from, hi); the number that changed.
+std::size_t copy_words(const move& mv, const char* from) noexcept {
+    const auto* in = reinterpret_cast<const std::uint64_t*>(from);
+    const auto* end = reinterpret_cast<const std::uint64_t*>(mv.hi);
+    auto* out =
+        reinterpret_cast<std::uint64_t*>(reinterpret_cast<std::uintptr_t>(from) + mv.distance);
+    std::size_t changed = 0;
+    for (; in != end; ++in, ++out) {
+        const std::uint64_t word = adjusted(mv, *in);
+        changed += word != *in;
+        *out = word;
+    }
+    return changed;
+}
+
+void move_dynamic(const move& mv, stack_segment* from, stack_segment* to) noexcept {
+    to->dynamic = from->dynamic;
+    from->dynamic = nullptr;
+    for (dynamic_block* b = to->dynamic; b != nullptr; b = b->next) b->owner += mv.distance;
+}
+
+}  // namespace
+
+stack_segment* copy_stack(G* g, growth* at, std::size_t bytes) noexcept {
+    stack_segment* old = g->stack;
+    P* p = current_m()->p;
+    const bool arena = bytes <= kind_bytes[static_cast<std::size_t>(segment_kind::kib64)];
+    const segment_kind kind = arena ? kind_for(bytes) : segment_kind::mapped;
+    char* lo = arena ? take_memory(p, kind) : map_memory(bytes);
+    if (lo == nullptr) return nullptr;
+    stack_segment* fresh = make_segment(lo, bytes, kind);
+
+    const char* low = reinterpret_cast<const char*>(at);
+    const move mv{reinterpret_cast<std::uintptr_t>(old->lo),
+                  reinterpret_cast<std::uintptr_t>(old->hi()),
+                  reinterpret_cast<std::uintptr_t>(fresh->hi()) -
+                      reinterpret_cast<std::uintptr_t>(old->hi())};
+    at->kind = VOLE_GROWTH_COPIED;
+    const std::size_t changed = copy_words(mv, low);
+    move_dynamic(mv, old, fresh);
+    fresh->copies = static_cast<std::uint16_t>(old->copies + 1);
+    g->stack = fresh;
+    g->stack_guard = fresh->guard;
+    g->stack_size = static_cast<std::uint32_t>(bytes);
+    narrate_copy(g, at, old, fresh, changed);
+    free_newer(p, old);
+    if (keeps_abandoned_stacks()) {
+        abandon_stack(g, old, fresh);
+    } else {
+        free_segment(p, old);
+    }
+    return fresh;
+}
+
+}  // namespace vole::detail

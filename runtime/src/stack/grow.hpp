@@ -1,0 +1,50 @@
+// Growing: what __morestack asks of the runtime, and the ways by which our own code gets room.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "runtime/internal/g.hpp"
+#include "runtime/src/stack/segment.hpp"
+
+namespace vole::inline v0::detail {
+
+/// What __morestack has pushed on the old stack, lowest address first.
+struct growth {
+    std::uint64_t saved[5];  // callee-saved registers but the frame pointer
+    std::uint64_t argument_bytes;
+    std::uint64_t frame_bytes;
+    std::uint64_t arguments_high[2];
+    std::uint64_t argument_first;
+    std::uint64_t kind;  // VOLE_GROWTH_...
+    std::uint64_t arguments_low[4];
+    std::uint64_t frame_pointer;
+    std::uintptr_t body_pc;    // return address of the call of __morestack
+    std::uintptr_t caller_pc;  // where the instrumented function returns to
+};
+
+/// All segments of g and their dynamic blocks, in bytes.
+std::size_t stack_bytes(const G* g) noexcept;
+
+[[noreturn]] void report_stack_limit(const G* g, std::size_t wanted) noexcept;
+[[noreturn]] void report_no_stack_memory(const G* g, std::size_t wanted) noexcept;
+
+/// Calls fn(arg) on g0 and comes back; on a thread, or on g0 already, just calls. fn must not park
+/// or throw. For what may be called on a small segment and needs more than a red zone.
+void on_g0(void (*fn)(void*), void* arg) noexcept;
+
+/// The segment that a frame at sp lies on, the newest if none. Goroutine's own.
+const stack_segment* segment_at(const G* g, const void* sp) noexcept;
+inline stack_segment* first_segment(const G* g) noexcept {
+    stack_segment* s = g->stack;
+    while (s->prev != nullptr) s = s->prev;
+    return s;
+}
+
+/// Goroutine or its unwinder: the newest segment is done with.
+void leave_segment(M* m, G* g) noexcept;
+
+/// g0: moves g's stack into one of `bytes`. Null: no memory, and nothing has changed.
+stack_segment* copy_stack(G* g, growth* at, std::size_t bytes) noexcept;
+
+}  // namespace vole::detail
