@@ -79,7 +79,7 @@ struct G {
     atomic<std::uint32_t> thread_note{0};  // is_thread only: the futex word
     std::uint32_t stack_size = 0;          // of its first segment, as asked for
     G* next_batch = nullptr;               // first of a batch: the next batch
-    alignas(inline_closure_align) std::byte inline_closure[inline_closure_bytes];
+    alignas(inline_closure_align) std::byte inline_closure[inline_closure_bytes] = {};
 #if defined(VOLE_ASAN) || defined(VOLE_TSAN)
     void* sanitizer = nullptr;  // fake stack or fiber
 #endif

@@ -61,7 +61,6 @@ class park_scope {
     void release_thread() noexcept;
     G* g_;
     bool adopted_ = false;
-    alignas(G) std::byte thread_g_[sizeof(G)];
 };
 
 /// A random number for spreading choices; never 0. Cheap: a few cycles, no shared state.

@@ -6,11 +6,14 @@
 
 #include <vole/panic.hpp>
 
+#include "runtime/internal/deep.hpp"
 #include "sync/src/channel.hpp"
 
 namespace vole::inline v0::detail {
 
-void throw_send_on_closed() { throw runtime_error("send on closed channel"); }
+VOLE_FITS_SMALL_STACK;
+
+void throw_send_on_closed() { throw_runtime_error("send on closed channel"); }
 
 namespace {
 
@@ -36,13 +39,17 @@ chan_core* chan_make(std::size_t elem_size, std::size_t elem_align, std::size_t 
     constexpr auto most = static_cast<std::size_t>(std::numeric_limits<std::ptrdiff_t>::max());
     const std::size_t header = header_bytes(align);
     if (capacity > most || (elem_size != 0 && capacity > (most - header - align) / elem_size)) {
-        throw runtime_error("makechan: size out of range");
+        throw_runtime_error("makechan: size out of range");
     }
     // The aligned form only where it is needed: malloc's caches do not serve it.
     const std::size_t bytes = header + capacity * elem_size;
-    void* memory = align <= __STDCPP_DEFAULT_NEW_ALIGNMENT__
-                       ? ::operator new(bytes)
-                       : ::operator new (bytes, std::align_val_t{align});
+    void* memory = nullptr;
+    deep([&] {
+        memory = align <= __STDCPP_DEFAULT_NEW_ALIGNMENT__
+                     ? ::operator new(bytes, std::nothrow)
+                     : ::operator new (bytes, std::align_val_t{align}, std::nothrow);
+    });
+    if (memory == nullptr) throw_bad_alloc();
     auto* c = ::new (memory) channel;
     c->elem_size = static_cast<std::uint32_t>(elem_size);
     c->capacity = capacity;
@@ -55,11 +62,13 @@ void chan_free(chan_core* core) noexcept {
     channel* c = as_channel(core);
     const std::size_t align = c->align;
     c->~channel();
-    if (align <= __STDCPP_DEFAULT_NEW_ALIGNMENT__) {
-        ::operator delete(static_cast<void*>(c));
-    } else {
-        ::operator delete (static_cast<void*>(c), std::align_val_t{align});
-    }
+    deep([c, align] {
+        if (align <= __STDCPP_DEFAULT_NEW_ALIGNMENT__) {
+            ::operator delete(static_cast<void*>(c));
+        } else {
+            ::operator delete (static_cast<void*>(c), std::align_val_t{align});
+        }
+    });
 }
 
 bool chan_take_left(chan_core* core, void* out) noexcept VOLE_NO_TS {
@@ -204,12 +213,12 @@ try_status chan_try_recv(chan_core* core, void* out) noexcept {
 
 void chan_close(chan_core* core) {
     check_preempt();
-    if (core == nullptr) throw runtime_error("close of nil channel");
+    if (core == nullptr) throw_runtime_error("close of nil channel");
     channel* c = as_channel(core);
     c->mu.acquire();
     if (c->closed.load(memory_order_relaxed)) {
         c->mu.release();
-        throw runtime_error("close of closed channel");
+        throw_runtime_error("close of closed channel");
     }
     c->closed.store(true, memory_order_release);
     // All of them are taken out first: no lock is held while others begin to run.

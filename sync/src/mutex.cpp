@@ -23,12 +23,15 @@
 // Locks: the bucket's. Stack: goroutine, or an ordinary thread's.
 #include <vole/sync.hpp>
 
+#include "runtime/internal/deep.hpp"
 #include "runtime/internal/fatal.hpp"
 #include "runtime/internal/futex.hpp"
 #include "runtime/internal/membarrier.hpp"
 #include "sync/src/wait_table.hpp"
 
 namespace vole::inline v0 {
+
+VOLE_FITS_SMALL_STACK;
 
 using namespace detail;
 

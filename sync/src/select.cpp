@@ -13,10 +13,13 @@
 // Locks: channel locks by address. Stack: goroutine, or an ordinary thread's.
 #include <algorithm>
 
+#include "runtime/internal/deep.hpp"
 #include "runtime/internal/park.hpp"
 #include "sync/src/channel.hpp"
 
 namespace vole::inline v0::detail {
+
+VOLE_FITS_SMALL_STACK;
 
 namespace {
 

@@ -10,11 +10,14 @@
 #include <vole/panic.hpp>
 #include <vole/sync.hpp>
 
+#include "runtime/internal/deep.hpp"
 #include "sync/src/wait_table.hpp"
 
 namespace vole::inline v0 {
 
 using namespace detail;
+
+VOLE_FITS_SMALL_STACK;
 
 namespace {
 constexpr std::int64_t count_of(std::uint64_t s) noexcept {
@@ -34,12 +37,12 @@ void wait_group::add(int delta) {
     std::int64_t count = 0;
     do {
         count = count_of(seen) + delta;
-        if (count < 0) throw runtime_error("sync: negative WaitGroup counter");
+        if (count < 0) throw_runtime_error("sync: negative WaitGroup counter");
         if (count > std::numeric_limits<std::int32_t>::max()) {
-            throw runtime_error("sync: WaitGroup counter overflow");
+            throw_runtime_error("sync: WaitGroup counter overflow");
         }
         if (waiters_of(seen) != 0 && delta > 0 && count_of(seen) == 0) {
-            throw runtime_error("sync: WaitGroup misuse: Add called concurrently with Wait");
+            throw_runtime_error("sync: WaitGroup misuse: Add called concurrently with Wait");
         }
         // acq_rel: a chain of done() calls orders all of them before the waits they release.
     } while (!state_.compare_exchange_weak(seen, make_state(count, waiters_of(seen)),
@@ -85,7 +88,7 @@ void wait_group::wait() {
     b.push_back(&w);
     park_unlock(self.g(), b.mu, wait_reason::wait_group_wait);
     if (state_.load(memory_order_acquire) != 0) {
-        throw runtime_error("sync: WaitGroup is reused before previous Wait has returned");
+        throw_runtime_error("sync: WaitGroup is reused before previous Wait has returned");
     }
 }
 

@@ -11,6 +11,7 @@
 #include <vole/detail/atomic.hpp>
 #include <vole/runtime.hpp>
 
+#include "runtime/internal/deep.hpp"
 #include "runtime/src/sched/sched.hpp"
 #include "runtime/src/sched/status.hpp"
 
@@ -63,7 +64,8 @@ namespace {
 constinit atomic<int> dying{0};
 }
 
-void fatal(const char* text, const char* detail) noexcept {
+namespace {
+[[noreturn]] void die(const char* text, const char* detail) noexcept {
     // Two threads that die at once: the first prints, the second waits for the end.
     if (const int level = dying.fetch_add(1, memory_order_acq_rel); level == 1) {
         for (;;) pause();
@@ -80,6 +82,12 @@ void fatal(const char* text, const char* detail) noexcept {
     write_traceback(2, traceback_scope::all);
     std::signal(SIGABRT, SIG_DFL);
     std::abort();
+}
+}  // namespace
+
+void fatal(const char* text, const char* detail) noexcept {
+    deep([&] { die(text, detail); });
+    __builtin_unreachable();
 }
 
 void bad_transition(const G* g, g_status from, g_status to) noexcept {

@@ -12,6 +12,7 @@
 #include <vole/panic.hpp>
 #include <vole/runtime.hpp>
 
+#include "runtime/internal/deep.hpp"
 #include "runtime/internal/fatal.hpp"
 #include "runtime/internal/park.hpp"
 #include "runtime/src/sched/sanitizer.hpp"
@@ -58,7 +59,8 @@ bool is_goexit_in_flight(const G* g) noexcept {
     return exception_of(g)->exception_class == goexit_class;
 }
 
-void report_uncaught(const G* g) noexcept {
+namespace {
+void write_uncaught(const G* g) noexcept {
     message text;
     text << "panic: ";
     try {
@@ -76,6 +78,11 @@ void report_uncaught(const G* g) noexcept {
     if (g->name != nullptr) text << " \"" << g->name << "\"";
     text << " has ended by this exception; the others go on\n";
     text.write_to(2);
+}
+}  // namespace
+
+void report_uncaught(const G* g) noexcept {
+    deep([g] { write_uncaught(g); });
 }
 
 void report_uncaught_exception() noexcept {

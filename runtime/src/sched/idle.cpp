@@ -26,6 +26,7 @@
 // found_work), so a burst of work unfolds thread by thread.
 //
 // Locks: sched.mu. Stack: as declared in sched.hpp.
+#include "runtime/internal/deep.hpp"
 #include "runtime/internal/fatal.hpp"
 #include "runtime/src/sched/sched.hpp"
 
@@ -110,7 +111,9 @@ bool start_m(P* p, bool spinning) noexcept {
         m->parked.wake();
         return true;
     }
-    if (new_m(p, spinning)) return true;
+    bool made = false;
+    deep([&] { made = new_m(p, spinning); });
+    if (made) return true;
     // No thread to be had: the P stays idle and the others do its work (nobody steals from an idle
     // P). The first thread of all is made by ensure_runtime, which reports that failure.
     if (spinning) sched.spinning.fetch_sub(1, memory_order_seq_cst);

@@ -6,17 +6,20 @@
 #include <vole/panic.hpp>
 #include <vole/runtime.hpp>
 
+#include "runtime/internal/deep.hpp"
 #include "runtime/internal/fatal.hpp"
 #include "runtime/src/sched/sched.hpp"
 
 namespace vole::inline v0 {
+
+VOLE_FITS_SMALL_STACK;
 
 void lock_os_thread() {
     detail::M* m = detail::current_m();
     if (m == nullptr || m->curg == nullptr) return;
     detail::G* g = m->curg;
     if (g->lock_count == std::uint16_t{0xffff}) {
-        throw runtime_error("LockOSThread nesting overflow");
+        detail::throw_runtime_error("LockOSThread nesting overflow");
     }
     ++g->lock_count;
     g->locked_m = m;

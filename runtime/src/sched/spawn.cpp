@@ -11,6 +11,7 @@
 #include <vole/panic.hpp>
 #include <vole/runtime.hpp>
 
+#include "runtime/internal/deep.hpp"
 #include "runtime/internal/fatal.hpp"
 #include "runtime/src/os/permanent.hpp"
 #include "runtime/src/panic/goexit.hpp"
@@ -19,6 +20,8 @@
 #include "runtime/src/sched/status.hpp"
 
 namespace vole::inline v0::detail {
+
+VOLE_FITS_SMALL_STACK;
 
 namespace {
 
@@ -76,7 +79,9 @@ G* take_g(P* p) noexcept {
         return g;
     }
     g_list fresh;
-    if (!add_slab(fresh)) return nullptr;
+    bool added = false;
+    deep([&] { added = add_slab(fresh); });
+    if (!added) return nullptr;
     G* g = fresh.pop_front();
     if (p != nullptr) {
         p->free_gs.append(fresh);
@@ -118,24 +123,28 @@ P* current_p() noexcept {
     return m != nullptr ? m->p : nullptr;
 }
 
-const char* copy_name(std::string_view name) {
-    if (name.empty()) return nullptr;
-    auto* copy = static_cast<char*>(std::malloc(name.size() + 1));
-    if (copy == nullptr) throw std::bad_alloc();
+const char* copy_name(std::string_view name) noexcept {
+    char* copy = nullptr;
+    deep([&] { copy = static_cast<char*>(std::malloc(name.size() + 1)); });
+    if (copy == nullptr) return nullptr;
     std::memcpy(copy, name.data(), name.size());
     copy[name.size()] = '\0';
     return copy;
 }
 
+void free_name(G* g) noexcept {
+    deep([g] { std::free(const_cast<char*>(g->name)); });
+    g->name = nullptr;
+}
+
 void free_closure(G* g) noexcept {
-    if (g->closure != g->inline_closure) std::free(g->closure);
+    if (g->closure != g->inline_closure) deep([g] { std::free(g->closure); });
     g->closure = nullptr;
 }
 
 void drop(G* g) noexcept {
     free_closure(g);
-    std::free(const_cast<char*>(g->name));
-    g->name = nullptr;
+    if (g->name != nullptr) free_name(g);
     drop_promise(current_p(), g);
     give_g(current_p(), g);
 }
@@ -149,23 +158,22 @@ spawn_ticket spawn_begin(const go_options& opts, std::size_t size, std::size_t a
         fatal("runtime used in a forked child");
     }
     G* g = take_g(current_p());
-    if (g == nullptr) throw std::bad_alloc();
+    if (g == nullptr) throw_bad_alloc();
     g->closure = g->inline_closure;
     if (size > inline_closure_bytes || align > inline_closure_align) [[unlikely]] {
         const std::size_t a = align < alignof(std::max_align_t) ? alignof(std::max_align_t) : align;
-        g->closure = std::aligned_alloc(a, (size + a - 1) / a * a);
+        deep([&] { g->closure = std::aligned_alloc(a, (size + a - 1) / a * a); });
     }
     const bool has_stack = promise_stack(current_p(), g, opts.stack);
     if (g->closure == nullptr || !has_stack) [[unlikely]] {
         drop(g);
-        throw std::bad_alloc();
+        throw_bad_alloc();
     }
     if (!opts.name.empty()) [[unlikely]] {
-        try {
-            g->name = copy_name(opts.name);
-        } catch (...) {
+        g->name = copy_name(opts.name);
+        if (g->name == nullptr) {
             drop(g);
-            throw;
+            throw_bad_alloc();
         }
     }
     return {g, g->closure};
@@ -196,14 +204,12 @@ void spawn_commit(spawn_ticket t, void (*entry)(void*), void (*destroy)(void*)) 
     wake();
 }
 
-void throw_nil_func() { throw runtime_error("go of nil func value"); }
+void throw_nil_func() { throw_runtime_error("go of nil func value"); }
 
 void recycle(P* p, G* g) noexcept {
     detach_stack(p, g);
-    if (g->name != nullptr) [[unlikely]] {
-        std::free(const_cast<char*>(g->name));
-        g->name = nullptr;
-    }
+    if (g->name != nullptr) [[unlikely]]
+        free_name(g);
     g->reason = wait_reason::none;
     g->is_main = false;
     g->wakes_run = false;

@@ -17,12 +17,15 @@
 // does not return, so TSan's shadow stack of g0 does not grow.
 #include <cerrno>
 
+#include "runtime/internal/deep.hpp"
 #include "runtime/internal/fatal.hpp"
 #include "runtime/src/sched/sanitizer.hpp"
 #include "runtime/src/sched/sched.hpp"
 #include "runtime/src/sched/status.hpp"
 
 namespace vole::inline v0::detail {
+
+VOLE_FITS_SMALL_STACK;
 
 constinit scheduler sched;
 
@@ -289,13 +292,17 @@ void check_preempt() {
     give_way(m, g, nullptr, false);
 }
 
+// One for each thread that is not ours: it waits in one operation at a time. Not in the scope itself,
+// which would take 200 bytes of every goroutine's stack.
 void park_scope::adopt_thread() noexcept {
-    G* g = ::new (static_cast<void*>(thread_g_)) G;
-    g->is_thread = true;
-    g_ = g;
+    static constinit thread_local G own;
+    own.is_thread = true;
+    own.param = nullptr;
+    own.thread_note.store(0, memory_order_relaxed);
+    g_ = &own;
     adopted_ = true;
 }
-void park_scope::release_thread() noexcept { g_->~G(); }
+void park_scope::release_thread() noexcept {}
 
 std::uint32_t fast_random() noexcept {
     const M* m = current_m();

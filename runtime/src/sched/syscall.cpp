@@ -14,11 +14,14 @@
 
 #include <vole/runtime.hpp>
 
+#include "runtime/internal/deep.hpp"
 #include "runtime/internal/fatal.hpp"
 #include "runtime/src/sched/sched.hpp"
 #include "runtime/src/sched/status.hpp"
 
 namespace vole::inline v0::detail {
+
+VOLE_FITS_SMALL_STACK;
 
 namespace {
 

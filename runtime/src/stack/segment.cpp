@@ -6,6 +6,7 @@
 
 #include <bit>
 
+#include "runtime/internal/deep.hpp"
 #include "runtime/src/sched/sched.hpp"
 #include "runtime/src/stack/arena.hpp"
 #include "runtime/src/stack/dynamic.hpp"
@@ -108,11 +109,13 @@ char* take_memory(P* p, segment_kind kind) noexcept {
     stack_arena& from = arena_of(kind);
     if (p == nullptr) {
         char* lo = nullptr;
-        return take_or_grow(from, &lo, 1) != 0 ? lo : nullptr;
+        std::uint32_t got = 0;
+        deep([&] { got = take_or_grow(from, &lo, 1); });
+        return got != 0 ? lo : nullptr;
     }
     slot_cache& cache = p->stacks[static_cast<std::size_t>(kind)];
     if (cache.count == 0) [[unlikely]] {
-        cache.count = take_or_grow(from, cache.slots, slot_cache::limit / 2);
+        deep([&] { cache.count = take_or_grow(from, cache.slots, slot_cache::limit / 2); });
         if (cache.count == 0) return nullptr;
     }
     return cache.slots[--cache.count];
@@ -126,7 +129,7 @@ void give_memory(P* p, char* lo, segment_kind kind) noexcept {
     slot_cache& cache = p->stacks[static_cast<std::size_t>(kind)];
     if (cache.count == slot_cache::limit) [[unlikely]] {
         cache.count /= 2;
-        arena_of(kind).give(cache.slots + cache.count, slot_cache::limit / 2);
+        deep([&] { arena_of(kind).give(cache.slots + cache.count, slot_cache::limit / 2); });
     }
     cache.slots[cache.count++] = lo;
 }
