@@ -24,6 +24,7 @@ namespace vole::inline v0::detail {
 
 struct M;
 struct stack_segment;
+struct parked_waiter;
 
 // One function changes it: set_status in runtime/src/sched/status.hpp, with the legal transitions.
 enum class g_status : std::uint8_t { idle, runnable, running, syscall, waiting, dead };
@@ -66,7 +67,8 @@ struct G {
     bool wakes_run : 1 = false;    // its run() waits on the note in param
     bool has_canary : 1 = false;   // its stack has no guard: see stack_arena
     unsigned policy : 2 = 0;       // stack_policy::kind
-    std::uint16_t batch_size = 0;  // first of a batch: how many (runq.hpp)
+    atomic<std::uint8_t> looks{0};  // sysmon's: see stack/reclaim.hpp
+    std::uint16_t batch_size = 0;   // first of a batch: how many (runq.hpp)
     std::uint16_t lock_count = 0;  // lock_os_thread nesting
     std::uint64_t id = 0;
     void* param = nullptr;  // from the waker: which waiter fired
@@ -78,7 +80,10 @@ struct G {
     const char* name = nullptr;            // heap copy, or null
     atomic<std::uint32_t> thread_note{0};  // is_thread only: the futex word
     std::uint32_t stack_size = 0;          // of its first segment, as asked for
-    G* next_batch = nullptr;               // first of a batch: the next batch
+    union {
+        G* next_batch = nullptr;      // first of a batch: the next batch
+        const parked_waiter* parked;  // policy copying, waiting: what knows of addresses on its stack
+    };
     alignas(inline_closure_align) std::byte inline_closure[inline_closure_bytes] = {};
 #if defined(VOLE_ASAN) || defined(VOLE_TSAN)
     void* sanitizer = nullptr;  // fake stack or fiber

@@ -15,4 +15,7 @@ void enable_restartable_release() noexcept;
 /// again); false when they cannot. A system call that interrupts the process's running threads.
 bool fence_releasers() noexcept;
 
+/// Makes every running thread of the process pass a full fence. False: the kernel cannot.
+bool fence_all_threads() noexcept;
+
 }  // namespace vole::inline v0::detail

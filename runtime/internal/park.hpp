@@ -23,12 +23,40 @@ G* current_g() noexcept;
 /// Must not park, throw or touch the heap. From here on the goroutine may run elsewhere.
 using park_commit = void (*)(G* g, void* arg);
 
-/// Suspends g, the running goroutine or the thread's own G, until ready(g).
+/// A stack on its way to another place, while its goroutine waits.
+struct stack_move {
+    std::uintptr_t lo, hi;    // the old one
+    std::uintptr_t distance;  // to the new one
+    /// Copies the stack; from then on the new one counts. What lies on it and points into it has been
+    /// adjusted in the copy.
+    void (*copy)(stack_move& self) noexcept;
+
+    bool leaves(const void* p) const noexcept {
+        return reinterpret_cast<std::uintptr_t>(p) - lo < hi - lo;
+    }
+    template <class T>
+    T* moved(T* p) const noexcept {
+        return reinterpret_cast<T*>(reinterpret_cast<std::uintptr_t>(p) + distance);
+    }
+};
+
+/// What waits on a stack and is linked from elsewhere. `move` locks what it must (without blocking),
+/// makes sure that nobody has taken the waiter, calls mv.copy, and mends the links that come from
+/// outside. False: not now, and nothing has happened. Called by sysmon, the goroutine excluded
+/// from running.
+struct parked_waiter {
+    bool (*move)(const parked_waiter* self, stack_move& mv) noexcept;
+};
+
+/// Suspends g, the running goroutine or the thread's own G, until ready(g). `waiter`, if there is one,
+/// allows its stack to be moved meanwhile.
 /// Stack: goroutine (or the thread's). Fatal on the system stack or inside blocking().
-void park(G* g, park_commit commit, void* arg, wait_reason reason);
+void park(G* g, park_commit commit, void* arg, wait_reason reason,
+          const parked_waiter* waiter = nullptr);
 
 /// The usual case: parks and releases `l`.
-void park_unlock(G* g, lock& l, wait_reason reason) VOLE_RELEASE(l);
+void park_unlock(G* g, lock& l, wait_reason reason, const parked_waiter* waiter = nullptr)
+    VOLE_RELEASE(l);
 
 /// Makes a parked g runnable, first in line on this P (next) or at its tail; from any thread.
 /// Does not switch. The caller must own g: have taken it from the queue it waited in.

@@ -115,8 +115,10 @@ namespace {
     waiter w;
     w.g = self.g();
     w.elem = const_cast<void*>(elem);
+    w.c = c;
+    w.is_sender = true;
     c->senders.push(&w);
-    park_unlock(self.g(), c->mu, wait_reason::chan_send);
+    park_unlock(self.g(), c->mu, wait_reason::chan_send, &w);
     if (!w.success) throw_send_on_closed();
 }
 
@@ -125,8 +127,9 @@ namespace {
     waiter w;
     w.g = self.g();
     w.elem = out;
+    w.c = c;
     c->receivers.push(&w);
-    park_unlock(self.g(), c->mu, wait_reason::chan_recv);
+    park_unlock(self.g(), c->mu, wait_reason::chan_recv, &w);
     return w.success;
 }
 
@@ -207,6 +210,21 @@ try_status chan_try_recv(chan_core* core, void* out) noexcept {
     if (wake != nullptr) ready(wake);
     if (got) return try_status::done;
     return closed ? try_status::closed : try_status::not_ready;
+}
+
+// ---- a stack that moves -----------------------------------------------------------------------
+
+bool move_waiter(const parked_waiter* self, stack_move& mv) noexcept VOLE_NO_TS {
+    const auto* w = static_cast<const waiter*>(self);
+    channel* c = w->c;
+    if (!c->mu.try_acquire()) return false;
+    const bool waits = w->queued;
+    if (waits) {
+        mv.copy(mv);
+        (w->is_sender ? c->senders : c->receivers).follow(w, mv);
+    }
+    c->mu.release();
+    return waits;
 }
 
 // ---- close ------------------------------------------------------------------------------------

@@ -98,7 +98,7 @@ void mutex::lock_slow() {
             b.push_back(&w);
         }
         queued_before = true;
-        park_unlock(self.g(), b.mu, wait_reason::mutex_lock);
+        park_unlock(self.g(), b.mu, wait_reason::mutex_lock, &w);
         if (w.handed) return;  // starvation mode: it is ours, `locked` has stayed set
         awake = true;
         spins = 0;

@@ -33,11 +33,11 @@ std::uint32_t random_below(std::uint32_t& state, std::uint32_t n) noexcept {
     return static_cast<std::uint32_t>((std::uint64_t{state} * n) >> 32);
 }
 
-class selection {
+class selection : public parked_waiter {
   public:
     selection(select_case* cases, std::size_t n, select_waiter* waiters, std::uint32_t* poll,
               std::uint32_t* order) noexcept
-        : cases_(cases), waiters_(waiters), poll_(poll), order_(order) {
+        : parked_waiter{move_all}, cases_(cases), waiters_(waiters), poll_(poll), order_(order) {
         n_ = static_cast<std::uint32_t>(n);
     }
 
@@ -159,6 +159,42 @@ class selection {
         if (held != nullptr) held->mu.release();
     }
 
+    // After the copy: links to a waiter on the stack follow it. A selector's waiters and cases lie
+    // on the heap, and hold addresses of the stack.
+    void follow(std::uint32_t i, const stack_move& mv) const noexcept VOLE_NO_TS {
+        auto* w = reinterpret_cast<waiter*>(&waiters_[i]);
+        if (mv.leaves(w)) {
+            (w->is_sender ? w->c->senders : w->c->receivers).follow(w, mv);
+        } else {
+            w->claim = mv.moved(w->claim);
+            if (mv.leaves(w->elem)) w->elem = mv.moved(static_cast<char*>(w->elem));
+        }
+        select_case& s = cases_[i];
+        if (!mv.leaves(&s) && mv.leaves(s.elem)) s.elem = mv.moved(static_cast<char*>(s.elem));
+    }
+
+    // The stack of a waiting select moves: with all channels locked, and unless a partner has won.
+    static bool move_all(const parked_waiter* self, stack_move& mv) noexcept VOLE_NO_TS {
+        const auto* s = static_cast<const selection*>(self);
+        const auto channel_at = [s](std::uint32_t k) {
+            return as_channel(s->cases_[s->order_[k]].c);
+        };
+        std::uint32_t held = 0;  // of order_, whose equal neighbours share a lock
+        while (held < s->count_ && ((held > 0 && channel_at(held) == channel_at(held - 1)) ||
+                                    channel_at(held)->mu.try_acquire())) {
+            ++held;
+        }
+        const bool waits = held == s->count_ && s->claim_.load(memory_order_acquire) == 0;
+        if (waits) {
+            mv.copy(mv);
+            for (std::uint32_t k = 0; k < s->count_; ++k) s->follow(s->order_[k], mv);
+        }
+        for (std::uint32_t k = 0; k < held; ++k) {
+            if (k == 0 || channel_at(k) != channel_at(k - 1)) channel_at(k)->mu.release();
+        }
+        return waits;
+    }
+
     std::size_t wait() VOLE_NO_TS {
         park_scope self;
         G* g = self.g();
@@ -171,12 +207,13 @@ class selection {
             w->claim = &claim_;
             w->c = as_channel(s.c);
             w->index = i;
+            w->is_sender = s.send;
             (s.send ? w->c->senders : w->c->receivers).push(w);
         }
         g->param = nullptr;
         park(
             g, [](G*, void* p) { static_cast<selection*>(p)->unlock_all(); }, this,
-            wait_reason::select);
+            wait_reason::select, this);
         lock_all();
         auto* winner = static_cast<waiter*>(g->param);
         for (std::uint32_t k = 0; k < count_; ++k) {

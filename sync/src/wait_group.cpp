@@ -86,7 +86,7 @@ void wait_group::wait() {
     w.g = self.g();
     w.addr = this;
     b.push_back(&w);
-    park_unlock(self.g(), b.mu, wait_reason::wait_group_wait);
+    park_unlock(self.g(), b.mu, wait_reason::wait_group_wait, &w);
     if (state_.load(memory_order_acquire) != 0) {
         throw_runtime_error("sync: WaitGroup is reused before previous Wait has returned");
     }

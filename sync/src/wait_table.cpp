@@ -122,4 +122,30 @@ addr_waiter* wait_bucket::pop(const void* addr) noexcept {
     return head;
 }
 
+bool wait_bucket::move(const addr_waiter* old, stack_move& mv) noexcept {
+    node** link = find(&root, old->addr);
+    if (link == nullptr) return false;
+    node* head = *link;
+    node* before = nullptr;
+    for (node* n = head; n != old; n = n->next) {
+        if (n == nullptr) return false;
+        before = n;
+    }
+    mv.copy(mv);
+    node* now = mv.moved(const_cast<node*>(old));
+    (before == nullptr ? *link : before->next) = now;
+    if (before != nullptr && head->last == old) head->last = now;
+    return true;
+}
+
+bool move_addr_waiter(const parked_waiter* self, stack_move& mv) noexcept {
+    const auto* w = static_cast<const addr_waiter*>(self);
+    if (mv.leaves(w->addr)) return false;
+    wait_bucket& b = bucket_of(w->addr);
+    if (!b.mu.try_acquire()) return false;
+    const bool moved = b.move(w, mv);
+    b.mu.release();
+    return moved;
+}
+
 }  // namespace vole::detail

@@ -16,7 +16,11 @@
 
 namespace vole::inline v0::detail {
 
-struct addr_waiter {
+/// A waiter moves with its stack, unless what it waits on lies there too.
+bool move_addr_waiter(const parked_waiter* self, stack_move& mv) noexcept;
+
+struct addr_waiter : parked_waiter {
+    addr_waiter() noexcept : parked_waiter{move_addr_waiter} {}
     G* g = nullptr;
     const void* addr = nullptr;
     addr_waiter* next = nullptr;  // in the FIFO of one address
@@ -39,6 +43,9 @@ struct wait_bucket {
     /// Null: nobody waits there.
     addr_waiter* pop(const void* addr) noexcept VOLE_REQUIRES(mu);
     const addr_waiter* first(const void* addr) const noexcept VOLE_REQUIRES(mu);
+
+    /// `old` has been copied: links to it follow. False: it is not queued, and nothing has been copied.
+    bool move(const addr_waiter* old, stack_move& mv) noexcept VOLE_REQUIRES(mu);
 
   private:
     std::uint32_t next_priority() noexcept VOLE_REQUIRES(mu);

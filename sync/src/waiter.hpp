@@ -19,7 +19,11 @@ namespace vole::inline v0::detail {
 
 struct channel;
 
-struct waiter {
+/// A waiter of a plain operation moves with its stack.
+bool move_waiter(const parked_waiter* self, stack_move& mv) noexcept;
+
+struct waiter : parked_waiter {
+    waiter() noexcept : parked_waiter{move_waiter} {}
     G* g = nullptr;
     void* elem = nullptr;  // to receive into, or to send from; null: a value nobody wants
     waiter* prev = nullptr;
@@ -29,6 +33,7 @@ struct waiter {
     std::uint32_t index = 0;  // of the select's case
     bool success = false;     // false after waking: by close
     bool queued = false;
+    bool is_sender = false;
 };
 
 class waiter_queue {
@@ -65,6 +70,21 @@ class waiter_queue {
 
     void remove(waiter* w) noexcept {
         if (w->queued) unlink(w);
+    }
+
+    /// `old` has been copied to its new place: links from outside the moved stack follow it.
+    void follow(const waiter* old, const stack_move& mv) noexcept {
+        waiter* now = mv.moved(const_cast<waiter*>(old));
+        if (old->prev == nullptr) {
+            head_.store(now, memory_order_relaxed);
+        } else if (!mv.leaves(old->prev)) {
+            old->prev->next = now;
+        }
+        if (old->next == nullptr) {
+            tail_ = now;
+        } else if (!mv.leaves(old->next)) {
+            old->next->prev = now;
+        }
     }
 
   private:

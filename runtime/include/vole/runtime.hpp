@@ -213,6 +213,11 @@ struct runtime_stats {
     std::uint64_t stack_slots_in_use;    ///< of these, held by goroutines or by a P's cache
     std::uint64_t stack_bytes_reserved;  ///< address space reserved for stacks, in bytes
     std::uint64_t stack_bytes_in_use;    ///< of these, held by goroutines or by caches
+    std::uint64_t stack_growths;         ///< segments linked or fetched to borrow, and copies
+    std::uint64_t stack_copies;          ///< of these, copies
+    std::uint64_t stack_shrinks;         ///< stacks of policy copying halved while parked
+    std::uint64_t stack_largest;         ///< high-water mark of one goroutine's stack, in bytes
+    std::uint64_t stack_bytes_given_back;  ///< of parked goroutines, to caches or the system
     std::uint64_t futex_sleeps;          ///< times a thread of the runtime went to sleep
     std::uint64_t futex_wakes;           ///< times one was woken
     std::uint64_t maxprocs_updates;      ///< automatic changes of the number of Ps

@@ -23,9 +23,8 @@ namespace {
 
 constinit atomic<bool> setters_fence{false};
 
-#if defined(__x86_64__) && !defined(VOLE_TSAN) && !defined(VOLE_ASAN)
-constexpr int expedited_rseq = 1 << 7;
-constexpr int register_expedited_rseq = 1 << 8;
+constexpr int expedited = 1 << 3;
+constexpr int register_expedited = 1 << 4;
 
 bool call(int command) noexcept {
     const int saved = errno;
@@ -33,6 +32,10 @@ bool call(int command) noexcept {
     errno = saved;
     return ok;
 }
+
+#if defined(__x86_64__) && !defined(VOLE_TSAN) && !defined(VOLE_ASAN)
+constexpr int expedited_rseq = 1 << 7;
+constexpr int register_expedited_rseq = 1 << 8;
 #endif
 
 }  // namespace
@@ -59,6 +62,15 @@ bool fence_releasers() noexcept {
     call(expedited_rseq);
 #endif
     return true;
+}
+
+bool fence_all_threads() noexcept {
+    static constinit atomic<bool> registered{false};
+    if (!registered.load(memory_order_relaxed)) {
+        if (!call(register_expedited)) return false;
+        registered.store(true, memory_order_relaxed);
+    }
+    return call(expedited);
 }
 
 }  // namespace vole::inline v0::detail

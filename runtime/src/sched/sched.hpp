@@ -159,6 +159,11 @@ struct scheduler {
     atomic<std::uint64_t> retakes{0};
     atomic<std::uint64_t> handoffs{0};
     atomic<std::uint64_t> maxprocs_updates{0};
+    atomic<std::uint64_t> stack_growths{0};  // vole_newstack: segments linked, refills, copies
+    atomic<std::uint64_t> stack_copies{0};
+    atomic<std::uint64_t> stack_shrinks{0};
+    atomic<std::uint64_t> stack_bytes_given_back{0};
+    atomic<std::uint64_t> stack_largest{0};
     atomic<std::uint64_t> futex_sleeps{0};
     atomic<std::uint64_t> futex_wakes{0};
 

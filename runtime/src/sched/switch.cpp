@@ -22,6 +22,7 @@
 #include "runtime/src/sched/sanitizer.hpp"
 #include "runtime/src/sched/sched.hpp"
 #include "runtime/src/sched/status.hpp"
+#include "runtime/src/stack/reclaim.hpp"
 
 namespace vole::inline v0::detail {
 
@@ -197,7 +198,7 @@ void park_thread(G* g, park_commit commit, void* arg) noexcept {
 }
 }  // namespace
 
-void park(G* g, park_commit commit, void* arg, wait_reason reason) {
+void park(G* g, park_commit commit, void* arg, wait_reason reason, const parked_waiter* waiter) {
     if (g->is_thread) [[unlikely]] {
         if (sched.poisoned.load(memory_order_relaxed)) fatal("runtime used in a forked child");
         park_thread(g, commit, arg);
@@ -207,15 +208,17 @@ void park(G* g, park_commit commit, void* arg, wait_reason reason) {
     if (m->p == nullptr || m->on_system_stack) [[unlikely]]
         check_may_park(m, to_text(reason));
     g->reason = reason;
+    if (g->policy == static_cast<unsigned>(stack_policy::kind::copying)) [[unlikely]]
+        g->parked = waiter;
     set_status(g, g_status::running, g_status::waiting);
     switch_out(m, g, commit, arg);
 }
 
-void park_unlock(G* g, lock& l, wait_reason reason) VOLE_NO_TS {
+void park_unlock(G* g, lock& l, wait_reason reason, const parked_waiter* waiter) VOLE_NO_TS {
     // The rank check follows the thread, and the lock changes threads with the goroutine's M: it
     // is released by the same thread, so nothing special is needed.
     park(
-        g, [](G*, void* p) VOLE_NO_TS { static_cast<lock*>(p)->release(); }, &l, reason);
+        g, [](G*, void* p) VOLE_NO_TS { static_cast<lock*>(p)->release(); }, &l, reason, waiter);
 }
 
 void ready(G* g, bool next) {
@@ -226,6 +229,11 @@ void ready(G* g, bool next) {
         return;
     }
     set_status(g, g_status::waiting, g_status::runnable);
+    // The other half of reclaim.cpp's exclusion: the status first, then the look; sysmon's membarrier
+    // stands in for the fence between them.
+    atomic_signal_fence(memory_order_seq_cst);
+    if (g->looks.load(memory_order_relaxed) != 0) [[unlikely]]
+        wait_for_look(g);
     M* m = current_m();
     if (m != nullptr && m->p != nullptr) [[likely]] {
         run_queue_put(m->p, g, next);

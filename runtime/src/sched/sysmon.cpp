@@ -7,11 +7,13 @@
 // every P is idle (SCHED-39..41).
 //
 // Stack: its own thread's. Takes sched.mu. Allocates nothing.
+#include <algorithm>
 #include <cstdlib>
 
 #include "runtime/internal/fatal.hpp"
 #include "runtime/src/os/settings.hpp"
 #include "runtime/src/sched/sched.hpp"
+#include "runtime/src/stack/reclaim.hpp"
 
 namespace vole::inline v0::detail {
 
@@ -21,6 +23,7 @@ constexpr std::int64_t slice_ns = 10'000'000;
 constexpr std::int64_t least_sleep_ns = 20'000;
 constexpr std::int64_t most_sleep_ns = 10'000'000;
 constexpr std::int64_t second_ns = 1'000'000'000;
+constexpr std::int64_t look_ns = 100;  // at one goroutine; all looks together take 1 % of a core
 
 // A P in a system call for more than one full round, while there is other work, or for 10 ms.
 bool retake_from_syscall(P* p, std::int64_t now) noexcept {
@@ -133,6 +136,7 @@ void sysmon_main() noexcept {
     const std::int64_t start = nanotime();
     std::int64_t last_trace = start;
     std::int64_t last_update = start;
+    std::int64_t next_reclaim = start;
     std::int64_t sleep = least_sleep_ns;
     int idle_rounds = 0;
     bool memory_to_give = true;
@@ -161,6 +165,11 @@ void sysmon_main() noexcept {
             last_update = now;
             update_maxprocs();
             memory_to_give = trim_stacks();
+            if (now >= next_reclaim) {
+                memory_to_give |= reclaim_parked().more;
+                const auto gs = static_cast<std::int64_t>(sched.g_count.load(memory_order_relaxed));
+                next_reclaim = now + std::max(second_ns, gs * look_ns * 100);
+            }
         }
         if (debug.schedtrace_ms > 0 && now - last_trace >= debug.schedtrace_ms * 1'000'000LL) {
             last_trace = now;

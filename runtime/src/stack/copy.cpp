@@ -7,7 +7,7 @@
 // header lies there.
 //
 // Lock: arena's, inside. Stack: g0, since the goroutine's own is being replaced.
-#include <cstring>
+#include "runtime/src/stack/copy.hpp"
 
 #include "runtime/src/sched/sched.hpp"
 #include "runtime/src/stack/dynamic.hpp"
@@ -17,54 +17,55 @@
 
 namespace vole::inline v0::detail {
 
-namespace {
-
-struct move {
-    std::uintptr_t lo, hi;  // of the old stack
-    std::uintptr_t distance;
-};
-
-std::uint64_t adjusted(const move& mv, std::uint64_t word) noexcept {
-    return word - mv.lo < mv.hi - mv.lo ? word + mv.distance : word;
-}
-
-// Copies the live words [from, hi); the number that changed.
-std::size_t copy_words(const move& mv, const char* from) noexcept {
+std::size_t copy_words(const stack_move& mv, const char* from) noexcept {
     const auto* in = reinterpret_cast<const std::uint64_t*>(from);
     const auto* end = reinterpret_cast<const std::uint64_t*>(mv.hi);
-    auto* out =
-        reinterpret_cast<std::uint64_t*>(reinterpret_cast<std::uintptr_t>(from) + mv.distance);
+    auto* out = reinterpret_cast<std::uint64_t*>(mv.moved(const_cast<char*>(from)));
     std::size_t changed = 0;
     for (; in != end; ++in, ++out) {
-        const std::uint64_t word = adjusted(mv, *in);
-        changed += word != *in;
-        *out = word;
+        const bool address = *in - mv.lo < mv.hi - mv.lo;
+        *out = address ? *in + mv.distance : *in;
+        changed += address;
     }
     return changed;
 }
 
-void move_dynamic(const move& mv, stack_segment* from, stack_segment* to) noexcept {
+void move_dynamic(const stack_move& mv, stack_segment* from, stack_segment* to) noexcept {
     to->dynamic = from->dynamic;
     from->dynamic = nullptr;
-    for (dynamic_block* b = to->dynamic; b != nullptr; b = b->next) b->owner += mv.distance;
+    for (dynamic_block* b = to->dynamic; b != nullptr; b = b->next) b->owner = mv.moved(b->owner);
 }
 
-}  // namespace
+stack_segment* new_copying_stack(P* p, std::size_t bytes) noexcept {
+    const bool arena = bytes <= kind_bytes[static_cast<std::size_t>(segment_kind::kib64)] &&
+                       !keeps_abandoned_stacks();
+    const segment_kind kind = arena ? kind_for(bytes) : segment_kind::mapped;
+    char* lo = arena ? take_memory(p, kind) : map_memory(bytes);
+    return lo != nullptr ? make_segment(lo, bytes, kind) : nullptr;
+}
+
+stack_move move_between(const stack_segment* old, const stack_segment* fresh) noexcept {
+    const auto hi = reinterpret_cast<std::uintptr_t>(old->hi());
+    return {reinterpret_cast<std::uintptr_t>(old->lo), hi,
+            reinterpret_cast<std::uintptr_t>(fresh->hi()) - hi, nullptr};
+}
+
+void leave_old_stack(P* p, G* g, stack_segment* old, stack_segment* fresh) noexcept {
+    free_newer(p, old);
+    if (keeps_abandoned_stacks()) {
+        abandon_stack(g, old, fresh);
+    } else {
+        free_segment(p, old);
+    }
+}
 
 stack_segment* copy_stack(G* g, growth* at, std::size_t bytes) noexcept {
     stack_segment* old = g->stack;
     P* p = current_m()->p;
-    const bool arena = bytes <= kind_bytes[static_cast<std::size_t>(segment_kind::kib64)];
-    const segment_kind kind = arena ? kind_for(bytes) : segment_kind::mapped;
-    char* lo = arena ? take_memory(p, kind) : map_memory(bytes);
-    if (lo == nullptr) return nullptr;
-    stack_segment* fresh = make_segment(lo, bytes, kind);
-
+    stack_segment* fresh = new_copying_stack(p, bytes);
+    if (fresh == nullptr) return nullptr;
     const char* low = reinterpret_cast<const char*>(at);
-    const move mv{reinterpret_cast<std::uintptr_t>(old->lo),
-                  reinterpret_cast<std::uintptr_t>(old->hi()),
-                  reinterpret_cast<std::uintptr_t>(fresh->hi()) -
-                      reinterpret_cast<std::uintptr_t>(old->hi())};
+    const stack_move mv = move_between(old, fresh);
     at->kind = VOLE_GROWTH_COPIED;
     const std::size_t changed = copy_words(mv, low);
     move_dynamic(mv, old, fresh);
@@ -73,12 +74,7 @@ stack_segment* copy_stack(G* g, growth* at, std::size_t bytes) noexcept {
     g->stack_guard = fresh->guard;
     g->stack_size = static_cast<std::uint32_t>(bytes);
     narrate_copy(g, at, old, fresh, changed);
-    free_newer(p, old);
-    if (keeps_abandoned_stacks()) {
-        abandon_stack(g, old, fresh);
-    } else {
-        free_segment(p, old);
-    }
+    leave_old_stack(p, g, old, fresh);
     return fresh;
 }
 

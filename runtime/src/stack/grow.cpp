@@ -99,12 +99,27 @@ void grow(M* m, G* g, growth* at) noexcept {
     }
     if ((foreign || (s->flags & VOLE_SEG_BORROWS) != 0) && borrowable(need)) {
         free_newer_segments(m->p, s);
+        // A P-less or fresh M has none; from here on assembly takes them by itself.
         if (m->spare == nullptr && !refill_spare(m)) report_no_stack_memory(g, need);
         narrate_borrow(g, at);
         return;
     }
     link_mapped(m, g, s, need);
     narrate_link(g, at);
+}
+
+void count_growth(const G* g, bool copied) noexcept {
+    sched.stack_growths.fetch_add(1, memory_order_relaxed);
+    std::uint64_t bytes = stack_bytes(g);
+    if (copied) {
+        sched.stack_copies.fetch_add(1, memory_order_relaxed);
+    } else if (g->stack->next != nullptr) {
+        bytes += g->stack->next->bytes;
+    }
+    std::uint64_t seen = sched.stack_largest.load(memory_order_relaxed);
+    while (seen < bytes && !sched.stack_largest.compare_exchange_weak(
+                               seen, bytes, memory_order_relaxed, memory_order_relaxed)) {
+    }
 }
 
 }  // namespace
@@ -219,9 +234,12 @@ std::ptrdiff_t vole_newstack(vole::detail::G* g, vole::detail::growth* at) {
     m->on_system_stack = true;  // g0 is in use
     const stack_segment* before = g->stack;
     grow(m, g, at);
+    // After a copy `at` is gone with the old stack; of `before`, only the address counts.
+    const bool copied = g->stack != before;
+    count_growth(g, copied);
     m->on_system_stack = false;
     errno = saved;
-    return at->kind == VOLE_GROWTH_COPIED ? g->stack->hi() - before->hi() : 0;
+    return copied ? g->stack->hi() - before->hi() : 0;
 }
 
 __attribute__((visibility("hidden"))) _Unwind_Reason_Code

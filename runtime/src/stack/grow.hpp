@@ -47,4 +47,8 @@ void leave_segment(M* m, G* g) noexcept;
 /// g0: moves g's stack into one of `bytes`. Null: no memory, and nothing has changed.
 stack_segment* copy_stack(G* g, growth* at, std::size_t bytes) noexcept;
 
+/// sysmon, g excluded from running: halves the stack of a parked goroutine of policy copying. The
+/// bytes given back.
+std::uint64_t shrink_stack(G* g) noexcept;
+
 }  // namespace vole::detail

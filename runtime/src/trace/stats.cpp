@@ -60,6 +60,11 @@ runtime_stats read_stats() {
     s.stack_slots_in_use = stacks.slots_in_use;
     s.stack_bytes_reserved = stacks.bytes_reserved;
     s.stack_bytes_in_use = stacks.bytes_in_use;
+    s.stack_growths = sched.stack_growths.load(memory_order_relaxed);
+    s.stack_copies = sched.stack_copies.load(memory_order_relaxed);
+    s.stack_shrinks = sched.stack_shrinks.load(memory_order_relaxed);
+    s.stack_largest = sched.stack_largest.load(memory_order_relaxed);
+    s.stack_bytes_given_back = sched.stack_bytes_given_back.load(memory_order_relaxed);
     s.futex_sleeps = sched.futex_sleeps.load(memory_order_relaxed);
     s.futex_wakes = sched.futex_wakes.load(memory_order_relaxed);
     s.maxprocs_updates = sched.maxprocs_updates.load(memory_order_relaxed);

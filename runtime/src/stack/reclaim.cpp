@@ -1,0 +1,127 @@
+// See reclaim.hpp.
+#include "runtime/src/stack/reclaim.hpp"
+
+#include <sched.h>
+#include <sys/mman.h>
+
+#include <cerrno>
+
+#include "runtime/internal/membarrier.hpp"
+#include "runtime/src/sched/sanitizer.hpp"
+#include "runtime/src/sched/sched.hpp"
+#include "runtime/src/stack/grow.hpp"
+
+namespace vole::inline v0::detail {
+
+namespace {
+
+constexpr std::uint32_t batch_size = 64;
+
+struct look {
+    G* batch[batch_size];
+    std::uint32_t count = 0;
+    bool at_once = false;
+    reclaimed result{0, false};
+};
+
+bool is_copying(const G* g) noexcept {
+    return g->policy == static_cast<unsigned>(stack_policy::kind::copying);
+}
+
+// Pages of s below sp, if that is three quarters of it.
+VOLE_NO_TSAN std::uint64_t release_below(const stack_segment* s, const char* sp) noexcept {
+    constexpr std::uintptr_t page = 4096;
+    constexpr std::uintptr_t margin = 256;  // no frame uses what is below its stack pointer further
+    const auto used = static_cast<std::size_t>(s->end() - sp);
+    if (is_small(s->kind) || used > s->bytes / 4) return 0;
+    const std::uintptr_t guard = s->kind == segment_kind::kib64 ? spare_guard_bytes : guard_bytes;
+    const std::uintptr_t from = reinterpret_cast<std::uintptr_t>(s->lo) + guard;
+    const std::uintptr_t to = (reinterpret_cast<std::uintptr_t>(sp) - margin) & ~(page - 1);
+    if (to <= from) return 0;
+    const int saved = errno;
+    const bool ok = madvise(reinterpret_cast<void*>(from), to - from, MADV_DONTNEED) == 0;
+    errno = saved;
+    return ok ? to - from : 0;
+}
+
+VOLE_NO_TSAN std::uint64_t release_pages(G* g) noexcept {
+    std::uint64_t given = 0;
+    for (stack_segment* n = g->stack->next; n != nullptr; n = n->next) given += n->bytes;
+    if (g->stack->next != nullptr) free_newer_segments(nullptr, g->stack);
+    if (g->has_canary) return given;  // it lies in what would go
+    const char* sp = static_cast<const char*>(g->sched.sp);
+    for (const stack_segment* s = g->stack; s != nullptr; s = s->prev) {
+        given += release_below(s, sp);
+        sp = s->entry_sp;
+    }
+    return given;
+}
+
+VOLE_NO_TSAN void work_on(look& l, G* g) noexcept {
+    const M* m = g->m;
+    const bool parked = g->status.load(memory_order_acquire) == g_status::waiting && m != nullptr &&
+                        m->curg != g && (m->commit == nullptr || m->commit_g != g);
+    if (!parked) return;
+    const std::uint64_t shrunk = is_copying(g) ? shrink_stack(g) : 0;
+    l.result.bytes += shrunk + release_pages(g);
+    // A copying stack is halved once per occasion (STK-40): the next look is another one.
+    l.result.more |= shrunk != 0;
+    g->looks.store(look_busy | (shrunk != 0 ? looks_enough : looks_done), memory_order_relaxed);
+}
+
+VOLE_NO_TSAN void work_on_batch(look& l) noexcept {
+    if (l.count == 0) return;
+    std::uint32_t busy = 0;
+    for (std::uint32_t i = 0; i < l.count; ++i) {
+        std::uint8_t seen = l.batch[i]->looks.load(memory_order_relaxed);
+        if ((seen & look_busy) == 0 && l.batch[i]->looks.compare_exchange_strong(
+                                           seen, static_cast<std::uint8_t>(seen | look_busy),
+                                           memory_order_seq_cst, memory_order_relaxed)) {
+            l.batch[busy++] = l.batch[i];
+        }
+    }
+    if (fence_all_threads()) {
+        for (std::uint32_t i = 0; i < busy; ++i) work_on(l, l.batch[i]);
+    }
+    for (std::uint32_t i = 0; i < busy; ++i) {
+        // release: the waker goes on after what was done here.
+        l.batch[i]->looks.fetch_and(static_cast<std::uint8_t>(~look_busy), memory_order_release);
+    }
+    l.count = 0;
+}
+
+VOLE_NO_TSAN void look_at(G* g, void* arg) noexcept {
+    auto& l = *static_cast<look*>(arg);
+    if (g->status.load(memory_order_relaxed) != g_status::waiting) return;
+    std::uint8_t seen = g->looks.load(memory_order_relaxed);
+    if (seen >= looks_done) return;
+    if (seen < looks_enough && !l.at_once) {
+        l.result.more = true;
+        // A waker that resets the count at this moment has its zero overwritten by a number that is
+        // one too high: what it allows is checked again when it counts.
+        g->looks.compare_exchange_strong(seen, static_cast<std::uint8_t>(seen + 1),
+                                         memory_order_relaxed, memory_order_relaxed);
+        return;
+    }
+    l.batch[l.count++] = g;
+    if (l.count == batch_size) work_on_batch(l);
+}
+
+}  // namespace
+
+void wait_for_look(G* g) noexcept {
+    // acquire: pairs with the release that ends sysmon's work.
+    while ((g->looks.load(memory_order_acquire) & look_busy) != 0) ::sched_yield();
+    g->looks.store(0, memory_order_relaxed);
+}
+
+reclaimed reclaim_parked(bool at_once) noexcept {
+    look l;
+    l.at_once = at_once;
+    for_each_g(look_at, &l);
+    work_on_batch(l);
+    sched.stack_bytes_given_back.fetch_add(l.result.bytes, memory_order_relaxed);
+    return l.result;
+}
+
+}  // namespace vole::detail
