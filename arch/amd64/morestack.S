@@ -159,6 +159,7 @@ __morestack:
 	jne	4f
 	testb	$VOLE_SEG_BORROWS, VOLE_SEG_FLAGS(%rax)
 	jz	.Lslow
+	orb	$VOLE_SEG_GREW, VOLE_SEG_FLAGS(%rax)
 4:	movq	VOLE_M_SPARE(%rcx), %rdx
 	testq	%rdx, %rdx
 	jz	.Lslow

@@ -8,6 +8,7 @@
 #include "runtime/src/panic/goexit.hpp"
 #include "runtime/src/sched/sanitizer.hpp"
 #include "runtime/src/sched/sched.hpp"
+#include "runtime/src/stack/adapt.hpp"
 #include "runtime/src/stack/segment.hpp"
 #include "runtime/src/stack/verify.hpp"
 
@@ -70,7 +71,26 @@ void drop_promise(P* p, G* g) noexcept {
     g->stack_guard = nullptr;
 }
 
+namespace {
+
+// Exchanges the promised memory for what the goroutine's place has been found to need.
+std::uint8_t adapt_start(P* p, G* g) noexcept {
+    const segment_kind asked = kind_of(g);
+    if (!is_small(asked)) return 0;
+    const start_choice choice = choose_start(g->entry, asked);
+    if (choice.kind == asked) return choice.probe ? VOLE_SEG_PROBE : 0;
+    char* lo = take_memory(p, choice.kind);
+    if (lo == nullptr) return 0;
+    give_memory(p, g->stack_guard, asked);
+    g->stack_guard = lo;
+    g->stack_size = static_cast<std::uint32_t>(kind_bytes[static_cast<std::size_t>(choice.kind)]);
+    return choice.probe ? VOLE_SEG_PROBE : 0;
+}
+
+}  // namespace
+
 void attach_stack(P* p, G* g) noexcept {
+    const std::uint8_t trial = is_reserved(g) ? std::uint8_t{0} : adapt_start(p, g);
     const segment_kind kind = kind_of(g);
     char* lo = g->stack_guard;
     std::size_t bytes = slot_bytes;
@@ -85,7 +105,10 @@ void attach_stack(P* p, G* g) noexcept {
                                              : kind_bytes[static_cast<std::size_t>(kind)];
     }
     stack_segment* s = make_segment(lo, bytes, kind, color);
-    if (g->policy == static_cast<unsigned>(stack_policy::kind::dense)) s->flags = VOLE_SEG_BORROWS;
+    s->flags = static_cast<std::uint8_t>(trial | static_cast<unsigned>(kind) << 4);
+    if (g->policy == static_cast<unsigned>(stack_policy::kind::dense)) {
+        s->flags |= VOLE_SEG_BORROWS;
+    }
     g->stack = s;
     g->stack_guard = s->guard;
     g->has_canary = kind == segment_kind::slot && !stacks_have_guards();
@@ -99,6 +122,13 @@ void attach_stack(P* p, G* g) noexcept {
 void detach_stack(P* p, G* g) noexcept {
     tell_dead_stack(g);
     stack_segment* s = g->stack;
+    if (!is_reserved(g)) [[unlikely]] {
+        const auto start = static_cast<segment_kind>(s->flags >> 4);
+        if (is_small(start)) {
+            learn_from(g->entry, start, (s->flags & VOLE_SEG_PROBE) != 0,
+                       (s->flags & VOLE_SEG_GREW) != 0);
+        }
+    }
     if (s->next != nullptr || s->dynamic != nullptr) [[unlikely]]
         free_newer(p, s);
     if (g->has_canary) [[unlikely]]

@@ -70,6 +70,7 @@ stack_segment* copy_stack(G* g, growth* at, std::size_t bytes) noexcept {
     const std::size_t changed = copy_words(mv, low);
     move_dynamic(mv, old, fresh);
     fresh->copies = static_cast<std::uint16_t>(old->copies + 1);
+    fresh->flags = old->flags;
     g->stack = fresh;
     g->stack_guard = fresh->guard;
     g->stack_size = static_cast<std::uint32_t>(bytes);

@@ -13,7 +13,6 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
-#include <stdexcept>
 
 #include <vole/runtime.hpp>
 
@@ -92,6 +91,7 @@ void grow(M* m, G* g, growth* at) noexcept {
     stack_segment* s = g->stack;
     const std::size_t need = at->frame_bytes + at->argument_bytes + VOLE_GROWTH_SLACK;
     const bool foreign = at->kind == VOLE_GROWTH_FOREIGN;
+    if (!foreign) s->flags |= VOLE_SEG_GREW;
     const bool copying = g->policy == static_cast<unsigned>(stack_policy::kind::copying);
     if (copying && s->prev == nullptr && !foreign) {
         copy_larger(g, at, need);
@@ -189,39 +189,7 @@ void leave_segment(M* m, G* g) noexcept {
     ++m->spare_count;
 }
 
-// ---- room for our own code --------------------------------------------------------------------
-
-void call_with_room(std::size_t bytes, void (*fn)(void*), void* arg) {
-    if (bytes > stack_limit / 2) {
-        throw std::invalid_argument(
-            "vole::stack::ensure: bytes is above 512 MiB, half of what a stack may grow to");
-    }
-    arch::vole_call_with_room(fn, arg, bytes);
-}
-
 }  // namespace vole::detail
-
-namespace vole::inline v0::stack {
-
-std::size_t in_use() {
-    const detail::G* g = detail::current_g();
-    if (g == nullptr) return 0;
-    const char* sp = static_cast<const char*>(__builtin_frame_address(0));
-    std::size_t sum = 0;
-    for (const detail::stack_segment* s = g->stack; s != nullptr; s = s->prev) {
-        if (s->contains(sp)) sum += static_cast<std::size_t>(s->end() - sp);
-        sum += detail::dynamic_bytes(s);
-        sp = s->entry_sp;
-    }
-    return sum;
-}
-
-std::size_t size() {
-    const detail::G* g = detail::current_g();
-    return g != nullptr ? detail::stack_bytes(g) : 0;
-}
-
-}  // namespace vole::stack
 
 extern "C" {
 

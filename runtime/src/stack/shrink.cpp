@@ -41,6 +41,7 @@ VOLE_NO_TSAN std::uint64_t shrink_stack(G* g) noexcept {
     }
     move_dynamic(mv, old, fresh);
     fresh->copies = static_cast<std::uint16_t>(old->copies + 1);
+    fresh->flags = old->flags;
     g->parked = mv.moved(g->parked);
     g->sched.sp = mv.moved(static_cast<char*>(g->sched.sp));
     g->stack = fresh;

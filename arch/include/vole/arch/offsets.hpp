@@ -27,6 +27,9 @@
 // stack_segment::flags
 #define VOLE_SEG_BORROWS 1  // what does not fit here runs on a segment borrowed from the M
 #define VOLE_SEG_SPARE 2    // belongs to the M's list of spare segments when it is left
+#define VOLE_SEG_GREW 4     // a frame of its own code did not fit here
+#define VOLE_SEG_PROBE 8    // smaller than its goroutine's place usually gets (adapt.hpp)
+// The upper four: the segment_kind that the goroutine started with.
 
 // growth::kind: why __morestack was entered; vole_newstack answers with COPIED
 #define VOLE_GROWTH_OWN 0
