@@ -153,6 +153,8 @@ inline void leave_commit(M* m, G* g, park_commit commit, void* arg) noexcept {
     m->commit = commit;
     m->commit_arg = arg;
     m->commit_g = g;
+    // Before curg changes: sysmon tells by the two whether g is off its stack (reclaim.cpp).
+    atomic_signal_fence(memory_order_release);
 }
 
 void check_may_park(const M* m, const char* what) noexcept {

@@ -24,6 +24,36 @@ struct look {
     reclaimed result{0, false};
 };
 
+// What its owner may be changing: read once, in the order written here.
+template <class T>
+VOLE_NO_TSAN T peek(const T& x) noexcept {
+    return *static_cast<const volatile T*>(&x);
+}
+
+// Off its stack, given that its status is `waiting`. Its M stores commit, commit_g, curg in this order,
+// then switches, then clears commit (switch.cpp): whoever sees another curg sees the commit as well,
+// until that has begun. (Plain stores: on arm64 they may be seen in another order for a moment. sysmon
+// comes here only when a wait has lasted for seconds.)
+VOLE_NO_TSAN bool is_parked(const G* g) noexcept {
+    const M* m = peek(g->m);
+    if (m == nullptr || peek(m->curg) == g) return false;
+    // acquire: the loads below are of a later moment than the one above.
+    atomic_thread_fence(memory_order_acquire);
+    return peek(m->commit) == nullptr || peek(m->commit_g) != g;
+}
+
+// Not VOLE_NO_TSAN: TSan must see these two.
+[[gnu::noinline]] bool make_busy(G* g) noexcept {
+    std::uint8_t seen = g->looks.load(memory_order_relaxed);
+    return (seen & look_busy) == 0 &&
+           g->looks.compare_exchange_strong(seen, static_cast<std::uint8_t>(seen | look_busy),
+                                            memory_order_seq_cst, memory_order_relaxed);
+}
+// release: the waker goes on after what was done here.
+[[gnu::noinline]] void end_busy(G* g) noexcept {
+    g->looks.fetch_and(static_cast<std::uint8_t>(~look_busy), memory_order_release);
+}
+
 bool is_copying(const G* g) noexcept {
     return g->policy == static_cast<unsigned>(stack_policy::kind::copying);
 }
@@ -58,10 +88,7 @@ VOLE_NO_TSAN std::uint64_t release_pages(G* g) noexcept {
 }
 
 VOLE_NO_TSAN void work_on(look& l, G* g) noexcept {
-    const M* m = g->m;
-    const bool parked = g->status.load(memory_order_acquire) == g_status::waiting && m != nullptr &&
-                        m->curg != g && (m->commit == nullptr || m->commit_g != g);
-    if (!parked) return;
+    if (g->status.load(memory_order_acquire) != g_status::waiting || !is_parked(g)) return;
     const std::uint64_t shrunk = is_copying(g) ? shrink_stack(g) : 0;
     l.result.bytes += shrunk + release_pages(g);
     // A copying stack is halved once per occasion (STK-40): the next look is another one.
@@ -73,20 +100,12 @@ VOLE_NO_TSAN void work_on_batch(look& l) noexcept {
     if (l.count == 0) return;
     std::uint32_t busy = 0;
     for (std::uint32_t i = 0; i < l.count; ++i) {
-        std::uint8_t seen = l.batch[i]->looks.load(memory_order_relaxed);
-        if ((seen & look_busy) == 0 && l.batch[i]->looks.compare_exchange_strong(
-                                           seen, static_cast<std::uint8_t>(seen | look_busy),
-                                           memory_order_seq_cst, memory_order_relaxed)) {
-            l.batch[busy++] = l.batch[i];
-        }
+        if (make_busy(l.batch[i])) l.batch[busy++] = l.batch[i];
     }
     if (fence_all_threads()) {
         for (std::uint32_t i = 0; i < busy; ++i) work_on(l, l.batch[i]);
     }
-    for (std::uint32_t i = 0; i < busy; ++i) {
-        // release: the waker goes on after what was done here.
-        l.batch[i]->looks.fetch_and(static_cast<std::uint8_t>(~look_busy), memory_order_release);
-    }
+    for (std::uint32_t i = 0; i < busy; ++i) end_busy(l.batch[i]);
     l.count = 0;
 }
 
