@@ -9,6 +9,7 @@
 // Lock: arena's, inside. Stack: g0, since the goroutine's own is being replaced.
 #include "runtime/src/stack/copy.hpp"
 
+#include "runtime/internal/futex.hpp"
 #include "runtime/src/sched/sched.hpp"
 #include "runtime/src/stack/dynamic.hpp"
 #include "runtime/src/stack/grow.hpp"
@@ -17,15 +18,32 @@
 
 namespace vole::inline v0::detail {
 
-std::size_t copy_words(const stack_move& mv, const char* from) noexcept {
-    const auto* in = reinterpret_cast<const std::uint64_t*>(from);
-    const auto* end = reinterpret_cast<const std::uint64_t*>(mv.hi);
-    auto* out = reinterpret_cast<std::uint64_t*>(mv.moved(const_cast<char*>(from)));
+namespace {
+
+// Copies [in, end) to out (which may be the same place); how many words were addresses.
+std::size_t copy_adjusted(const stack_move& mv, const std::uint64_t* in, const std::uint64_t* end,
+                          std::uint64_t* out) noexcept {
     std::size_t changed = 0;
     for (; in != end; ++in, ++out) {
         const bool address = *in - mv.lo < mv.hi - mv.lo;
         *out = address ? *in + mv.distance : *in;
         changed += address;
+    }
+    return changed;
+}
+
+}  // namespace
+
+std::size_t copy_words(const stack_move& mv, const char* from) noexcept {
+    const auto* in = reinterpret_cast<const std::uint64_t*>(from);
+    const auto* end = reinterpret_cast<const std::uint64_t*>(mv.hi);
+    auto* out = reinterpret_cast<std::uint64_t*>(mv.moved(const_cast<char*>(from)));
+    std::size_t changed = copy_adjusted(mv, in, end, out);
+    const auto* header = reinterpret_cast<const stack_segment*>(mv.hi);
+    for (dynamic_block* b = header->dynamic; b != nullptr; b = b->next) {
+        auto* words = reinterpret_cast<std::uint64_t*>(b + 1);
+        changed +=
+            copy_adjusted(mv, words, words + (b->bytes - sizeof(*b)) / sizeof(*words), words);
     }
     return changed;
 }
@@ -51,6 +69,13 @@ stack_move move_between(const stack_segment* old, const stack_segment* fresh) no
 }
 
 void leave_old_stack(P* p, G* g, stack_segment* old, stack_segment* fresh) noexcept {
+    // goexit's exception lies on the stack (goexit.hpp); a catch block that holds it right now has
+    // handed its address to the C++ runtime.
+    const stack_move mv = move_between(old, fresh);
+    if (mv.leaves(g->eh_caught)) g->eh_caught = mv.moved(g->eh_caught);
+    if (M* m = current_m(); m != nullptr && m->curg == g && mv.leaves(m->eh->caught)) {
+        m->eh->caught = mv.moved(m->eh->caught);
+    }
     free_newer(p, old);
     if (keeps_abandoned_stacks()) {
         abandon_stack(g, old, fresh);
@@ -60,6 +85,7 @@ void leave_old_stack(P* p, G* g, stack_segment* old, stack_segment* fresh) noexc
 }
 
 stack_segment* copy_stack(G* g, growth* at, std::size_t bytes) noexcept {
+    const std::int64_t start = narrating() ? nanotime() : 0;
     stack_segment* old = g->stack;
     P* p = current_m()->p;
     stack_segment* fresh = new_copying_stack(p, bytes);
@@ -74,7 +100,7 @@ stack_segment* copy_stack(G* g, growth* at, std::size_t bytes) noexcept {
     g->stack = fresh;
     g->stack_guard = fresh->guard;
     g->stack_size = static_cast<std::uint32_t>(bytes);
-    narrate_copy(g, at, old, fresh, changed);
+    narrate_copy(g, {at, old, fresh, changed, start});
     leave_old_stack(p, g, old, fresh);
     return fresh;
 }

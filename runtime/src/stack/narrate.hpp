@@ -1,5 +1,8 @@
-// Telling about growth: VOLE_DEBUG=stacktrace=1 prints a line for each, stackexplain=1 a readable account.
-// Nothing but a load and a branch otherwise. Stack: g0.
+// Telling about growth: VOLE_DEBUG=stacktrace=1 prints a line for each, stackexplain=1 a readable account
+// for people who want to see how it works (tools/vole run --explain-stack).
+//
+// Otherwise a load and a branch. An account is built whole and written at once, so that those of several
+// threads do not mix. Lock: none. Stack: g0.
 #pragma once
 
 #include "runtime/src/os/settings.hpp"
@@ -7,10 +10,18 @@
 
 namespace vole::inline v0::detail {
 
+/// A move that is done: the old stack is as it was.
+struct told_copy {
+    const growth* at;  // on the old stack
+    const stack_segment* old;
+    const stack_segment* fresh;
+    std::size_t changed;  // words
+    std::int64_t start;   // nanotime()
+};
+
 void tell_link(const G* g, const growth* at) noexcept;
 void tell_borrow(const G* g, const growth* at) noexcept;
-void tell_copy(const G* g, const growth* at, const stack_segment* old, const stack_segment* fresh,
-               std::size_t changed) noexcept;
+void tell_copy(const G* g, const told_copy& c) noexcept;
 
 inline bool narrating() noexcept {
     const settings& s = debug_settings();
@@ -25,10 +36,8 @@ inline void narrate_link(const G* g, const growth* at) noexcept {
 inline void narrate_borrow(const G* g, const growth* at) noexcept {
     if (narrating()) tell_borrow(g, at);
 }
-/// The stack has moved; `at` is still the old copy.
-inline void narrate_copy(const G* g, const growth* at, const stack_segment* old,
-                         const stack_segment* fresh, std::size_t changed) noexcept {
-    if (narrating()) tell_copy(g, at, old, fresh, changed);
+inline void narrate_copy(const G* g, const told_copy& c) noexcept {
+    if (narrating()) tell_copy(g, c);
 }
 
 }  // namespace vole::detail

@@ -4,8 +4,11 @@
 #include <sys/mman.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "runtime/internal/fatal.hpp"
+#include "runtime/internal/lock.hpp"
+#include "runtime/internal/park.hpp"
 #include "runtime/src/os/settings.hpp"
 #include "runtime/src/sched/sched.hpp"
 
@@ -21,8 +24,17 @@ struct abandoned {
 };
 
 constexpr std::uint32_t most = 4096;  // mappings; the oldest are given up first
+constinit lock mu{lock_rank::arena};
 constinit abandoned table[most];
 constinit atomic<std::uint32_t> count{0};  // ever; the last `most` of them are in the table
+
+const abandoned* find(std::uintptr_t address, std::uint32_t from, std::uint32_t to) noexcept {
+    for (std::uint32_t i = to; i != from; --i) {
+        const abandoned& a = table[(i - 1) % most];
+        if (address >= a.lo && address < a.hi) return &a;
+    }
+    return nullptr;
+}
 
 }  // namespace
 
@@ -30,36 +42,54 @@ bool keeps_abandoned_stacks() noexcept { return debug_settings().stackverify; }
 
 void abandon_stack(const G* g, stack_segment* old, const stack_segment* fresh) noexcept {
     // Slabs share pages with others: in this mode every stack of the policy is a mapping (attach).
-    const std::uintptr_t lo = reinterpret_cast<std::uintptr_t>(old->lo);
-    const std::uintptr_t hi = reinterpret_cast<std::uintptr_t>(old->end());
-    const std::uint32_t n = count.load(memory_order_relaxed);
-    abandoned& slot = table[n % most];
+    abandoned entry{reinterpret_cast<std::uintptr_t>(old->lo),
+                    reinterpret_cast<std::uintptr_t>(old->end()),
+                    reinterpret_cast<std::uintptr_t>(fresh->end()), g->id, fresh->copies};
     const int saved = errno;
-    if (n >= most) munmap(reinterpret_cast<void*>(slot.lo), slot.hi - slot.lo);
-    mprotect(old->lo, hi - lo, PROT_NONE);
+    // Nobody reads it again: only its addresses stay taken.
+    madvise(old->lo, entry.hi - entry.lo, MADV_DONTNEED);
+    mprotect(reinterpret_cast<void*>(entry.lo), entry.hi - entry.lo, PROT_NONE);
+    bool full = false;
+    {
+        lock_guard held(mu);
+        const std::uint32_t n = count.load(memory_order_relaxed);
+        full = n >= most;
+        std::swap(table[n % most], entry);
+        // release: the handler on another thread sees the entry whole.
+        count.store(n + 1, memory_order_release);
+    }
+    if (full) munmap(reinterpret_cast<void*>(entry.lo), entry.hi - entry.lo);
     errno = saved;
-    slot = {lo, hi, reinterpret_cast<std::uintptr_t>(fresh->end()), g->id, fresh->copies};
-    // release: the handler on another thread sees the entry whole.
-    count.store(n + 1, memory_order_release);
 }
 
 bool explain_abandoned(std::uintptr_t address) noexcept {
+    // No lock in a signal handler: an entry that is replaced meanwhile gives a wrong number at worst.
     const std::uint32_t n = count.load(memory_order_acquire);
-    for (std::uint32_t i = 0; i < n && i < most; ++i) {
-        const abandoned& a = table[(n - 1 - i) % most];
-        if (address < a.lo || address >= a.hi) continue;
-        message text;
-        text << "runtime: stale address ";
-        text.hex(address) << " into a stack that goroutine " << a.goroutine << " has left (growth "
-                          << std::uint64_t{a.copy} << ")\nruntime: it was [";
-        text.hex(a.lo) << ", ";
-        text.hex(a.hi) << "], the word moved to ";
-        text.hex(address - a.hi + a.new_hi)
-            << "\nruntime: something outside the stack has kept its address: policy copying is for "
-               "code that does not do that";
-        fatal("stale pointer into a copied stack", text.c_str());
+    const std::uint32_t oldest = n > most ? n - most : 0;
+    const abandoned* a = find(address, oldest, n);
+    if (a == nullptr) return false;
+    message text;
+    text << "runtime: stale address ";
+    text.hex(address) << ": goroutine " << a->goroutine << " has left that stack, [";
+    text.hex(a->lo) << ", ";
+    text.hex(a->hi) << "), at its growth " << std::uint64_t{a->copy} << "\n";
+    // What has moved once may have moved again.
+    std::uintptr_t now = address;
+    for (const abandoned* at = a; at != nullptr; at = find(now, oldest, n)) {
+        now = now - at->hi + at->new_hi;
     }
-    return false;
+    text << "runtime: what was there has moved to ";
+    text.hex(now) << "\nruntime: ";
+    if (const G* g = current_g(); g != nullptr) {
+        text << "goroutine " << g->id;
+    } else {
+        text << "a thread that is no goroutine";
+    }
+    text << " has used the old address: something outside the stack has kept it (a heap block, a "
+            "global, a setjmp buffer)\n"
+            "runtime: remedy: policy copying is for code that does not do that "
+            "(runtime/src/stack/README.md has the list); else use stack_policy::dense or reserved";
+    fatal("stale pointer into a copied stack", text.c_str());
 }
 
 }  // namespace vole::detail

@@ -1,8 +1,10 @@
 // VOLE_DEBUG=stackverify=1: every stack that a copy has left stays inaccessible for as long as there
 // is room, so that a stale address faults, and the fault handler can say whose it was.
 //
-// Lock: none; entries are published by a release store. Stack: abandon_stack g0, explain any, also
-// in a signal handler.
+// Not seen: what the kernel reads or writes for a system call (that fails with EFAULT instead).
+//
+// Lock: its own, of rank arena, in abandon_stack. Stack: abandon_stack g0 or sysmon's, explain any,
+// also in a signal handler.
 #pragma once
 
 #include "runtime/src/stack/segment.hpp"

@@ -57,6 +57,38 @@ void print_frames(const arch::gobuf& suspended, int fd) noexcept {
     print_from(&cursor, 0, fd);
 }
 
+std::size_t frames_within(const void* lo, const void* hi, std::size_t most, std::uintptr_t* pcs,
+                          std::size_t room) noexcept {
+    unw_context_t context;
+    unw_cursor_t cursor;
+    if (unw_getcontext(&context) != 0 || unw_init_local(&cursor, &context) != 0) return 0;
+    const auto low = reinterpret_cast<std::uintptr_t>(lo);
+    const std::uintptr_t bytes = reinterpret_cast<std::uintptr_t>(hi) - low;
+    std::size_t n = 0;
+    while (n < most && unw_step(&cursor) > 0) {
+        unw_word_t pc = 0;
+        unw_word_t sp = 0;
+        unw_get_reg(&cursor, UNW_REG_IP, &pc);
+        unw_get_reg(&cursor, UNW_REG_SP, &sp);
+        const bool inside = sp - low < bytes;
+        if (pc == 0 || (!inside && n != 0)) break;
+        if (!inside) continue;
+        if (n < room) pcs[n] = pc;
+        ++n;
+    }
+    return n;
+}
+
+bool function_name(std::uintptr_t pc, char* text, std::size_t size) noexcept {
+    unw_context_t context;
+    unw_cursor_t cursor;
+    if (unw_getcontext(&context) != 0 || unw_init_local(&cursor, &context) != 0) return false;
+    unw_word_t offset = 0;
+    if (unw_set_reg(&cursor, UNW_REG_IP, pc) != 0) return false;
+    const int found = unw_get_proc_name(&cursor, text, size, &offset);
+    return found == 0 || found == -UNW_ENOMEM;
+}
+
 }  // namespace vole::detail
 
 #else
@@ -71,6 +103,11 @@ void print_frames(const arch::gobuf& suspended, int fd) noexcept {
     line.hex(arch::this_port::resume(suspended).pc) << " (built without libunwind)\n";
     line.write_to(fd);
 }
+std::size_t frames_within(const void*, const void*, std::size_t, std::uintptr_t*,
+                          std::size_t) noexcept {
+    return 0;
+}
+bool function_name(std::uintptr_t, char*, std::size_t) noexcept { return false; }
 
 }  // namespace vole::detail
 #endif
