@@ -140,6 +140,8 @@ __morestack:
 	movq	%r8, GUARD
 	testb	$VOLE_SEG_SPARE, VOLE_SEG_FLAGS(%rsi)
 	jz	3f
+	cmpq	$0, VOLE_SEG_NEXT(%rsi)
+	jne	3f                     // larger ones hang behind it: all of them are kept
 	movq	$0, VOLE_SEG_NEXT(%rdi)
 	movq	VOLE_M_SPARE(%r11), %r8
 	movq	%r8, VOLE_SEG_NEXT(%rsi)
@@ -335,7 +337,11 @@ __morestack_non_split:
 	.cfi_endproc
 	.size	__morestack_non_split, .-__morestack_non_split
 
-	.type	.Lforeign, @function
+// __morestack_foreign: the same, known not to have room.
+	.globl	__morestack_foreign
+	.hidden	__morestack_foreign
+	.type	__morestack_foreign, @function
+__morestack_foreign:
 .Lforeign:
 	.cfi_startproc
 	.cfi_personality 0x9b, DW.ref.vole_morestack_personality
@@ -355,6 +361,7 @@ __morestack_non_split:
 	movq	VOLE_M_CURG(%rcx), %rsi
 	jmp	.Lretry
 	.cfi_endproc
+	.size	__morestack_foreign, .-__morestack_foreign
 
 // vole_call_with_room(fn /*rdi*/, arg /*rsi*/, bytes /*rdx*/)
 // in: rdi rsi rdx. Calls fn(arg) with at least `bytes` of stack: here, or on a newer segment, by the

@@ -32,7 +32,7 @@ class Row:
     """One benchmark. `targets` maps a peer to the ratio of times that we promise to stay under."""
 
     def __init__(self, name, what, targets=None, names=None, counters=None, single=False,
-                 memory=None, most_rounds=99):
+                 memory=None, most_rounds=99, stacks=False):
         self.name = name
         self.what = what
         self.targets = targets or {}
@@ -41,6 +41,7 @@ class Row:
         self.single = single  # one thread by nature: run with one P only
         self.memory = memory or {}  # side: what must be free to run it
         self.most_rounds = most_rounds
+        self.stacks = stacks  # Vole's is in the program with growing stacks
 
     def name_for(self, side):
         return self.names.get(side, self.name)
@@ -70,6 +71,14 @@ ROWS = [
     Row("parked_nogc", "the same, Go's collector off", memory=CROWD_MEMORY, most_rounds=5,
         names={"vole": "parked", "boost": ""}),
     Row("steal_balance", "one task of a burst of 1024", counters={"work_ns": ("ns", None)}),
+    Row("recursion_first", "100,000 levels, new stack", {"go": 1.0}, stacks=True),
+    Row("recursion_again", "the same a second time", {"go": 1.0}, stacks=True),
+    Row("recursion_copying", "the first by moving the stack", stacks=True,
+        counters={"copy_ns_per_kib": ("ns", None)}),
+    Row("hot_split", "a call over a segment's end", single=True, stacks=True,
+        counters={"extra_ns": ("ns", 6.0)}),
+    Row("parked_dense", "a million, libraries used", stacks=True, most_rounds=5,
+        memory={"vole": 4 * GIB, "go": 10 * GIB}, counters={"bytes_each": ("B", 2.4 * KIB)}),
 ]
 
 
@@ -130,6 +139,8 @@ def find_programs(build_dir, wanted):
     """{side: program}, {side: why it is missing}."""
     bench_dir = build_vole(build_dir)
     programs, missing = {"vole": bench_dir / "vole-bench"}, {}
+    if (bench_dir / "vole-stack-bench").exists():
+        programs["vole stacks"] = bench_dir / "vole-stack-bench"
     if not programs["vole"].exists():
         raise SystemExit("bench: vole-bench was not built (is Google Benchmark installed?)")
     if "go" in wanted:
@@ -247,13 +258,14 @@ def run_all(rows, programs, options, results):
         for side in SIDES:
             key = (row.name, procs, side)
             name = row.name_for(side)
-            if side not in programs or not name or key in results.absent:
+            program = programs.get("vole stacks" if side == "vole" and row.stacks else side)
+            if side not in programs or program is None or not name or key in results.absent:
                 continue
             if row.memory.get(side, 0) > available_memory():
                 results.absent[key] = "no memory"
                 continue
             try:
-                measurement = measure(programs[side], side, name, procs, options.min_time,
+                measurement = measure(program, side, name, procs, options.min_time,
                                       options.timeout, row.counters)
             except (RuntimeError, ValueError, KeyError) as problem:
                 results.absent[key] = "failed"
@@ -282,7 +294,7 @@ def shown_time(ns):
 
 
 def shown_counter(value, unit):
-    return f"{value:.0f} {unit}"
+    return f"{value:.0f} {unit}" if value >= 100 else f"{value:.1f} {unit}"
 
 
 def verdicts(row, procs, results):
@@ -327,7 +339,7 @@ def table(rows, programs, missing, options, results):
             missed += sum(not ok for *_, ok in judged)
             body.append(cells)
             for counter, (unit, target) in row.counters.items():
-                if target is None:
+                if counter == "work_ns":
                     continue  # an ingredient, not a result
                 values = {side: results.best(keys[side], counter) for side in SIDES}
                 cells = ["  " + counter, str(procs)]
@@ -336,7 +348,7 @@ def table(rows, programs, missing, options, results):
                 for peer in ("go", "boost"):
                     both = values["vole"] and values[peer]
                     cells.append(f"{values['vole'] / values[peer]:.2f}" if both else "")
-                if values["vole"] is not None:
+                if values["vole"] is not None and target is not None:
                     ok = values["vole"] <= target
                     met, missed = met + ok, missed + (not ok)
                     cells += [f"<= {target:.0f} {unit}", "met" if ok else "MISSED"]
@@ -443,7 +455,7 @@ def main(argv):
     except SystemExit as stop:  # argparse has said why
         return stop.code
     programs, missing = find_programs(options.build_dir, options.only)
-    programs = {side: p for side, p in programs.items() if side in options.only}
+    programs = {side: p for side, p in programs.items() if side.split()[0] in options.only}
     info = describe(options.build_dir, programs)
     results = Results()
     try:

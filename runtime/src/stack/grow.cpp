@@ -182,7 +182,7 @@ void leave_segment(M* m, G* g) noexcept {
     g->stack = older;
     g->stack_guard = older->guard;
     arch::this_port::set_stack_guard(older->guard);
-    if ((s->flags & VOLE_SEG_SPARE) == 0) return;
+    if ((s->flags & VOLE_SEG_SPARE) == 0 || s->next != nullptr) return;
     older->next = nullptr;
     s->next = m->spare;
     m->spare = s;

@@ -47,6 +47,9 @@ var benches = []bench{
 	{"parked", true, parked},
 	{"parked_nogc", true, parkedNoGC},
 	{"steal_balance", false, stealBalance},
+	{"recursion_first", true, recursion(1)},
+	{"recursion_again", true, recursion(2)},
+	{"parked_dense", true, parkedDense},
 }
 
 // yield: two goroutines, n/2 calls each. One op: one call of Gosched.
