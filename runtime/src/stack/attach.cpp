@@ -23,7 +23,7 @@ bool is_reserved(const G* g) noexcept {
 segment_kind kind_of(const G* g) noexcept {
     if (g->stack_size == slot_bytes && is_reserved(g)) return segment_kind::slot;
     const bool copying = g->policy == static_cast<unsigned>(stack_policy::kind::copying);
-    if (is_reserved(g) || g->stack_size > kind_bytes[slab_kinds - 1] ||
+    if (is_reserved(g) || g->stack_size > kind_bytes[slab_kinds - 1] || !has_small_segments ||
         (copying && keeps_abandoned_stacks())) {
         return segment_kind::mapped;
     }

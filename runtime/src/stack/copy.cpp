@@ -56,7 +56,10 @@ void move_dynamic(const stack_move& mv, stack_segment* from, stack_segment* to) 
 
 stack_segment* new_copying_stack(P* p, std::size_t bytes) noexcept {
     const bool arena = bytes <= kind_bytes[static_cast<std::size_t>(segment_kind::kib64)] &&
-                       !keeps_abandoned_stacks();
+                       has_small_segments && !keeps_abandoned_stacks();
+    // A mapping below this (one that shrinks) has no room left above its red zone.
+    constexpr std::size_t least_mapped = guard_bytes + red_zone_bytes + kind_bytes[0];
+    if (!arena && bytes < least_mapped) return nullptr;
     const segment_kind kind = arena ? kind_for(bytes) : segment_kind::mapped;
     char* lo = arena ? take_memory(p, kind) : map_memory(bytes);
     return lo != nullptr ? make_segment(lo, bytes, kind) : nullptr;

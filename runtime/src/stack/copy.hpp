@@ -6,7 +6,7 @@
 
 namespace vole::inline v0::detail {
 
-/// Memory and header for a stack of policy copying. Null: no memory.
+/// Memory and header for a stack of policy copying. Null: no memory, or too little asked for.
 stack_segment* new_copying_stack(P* p, std::size_t bytes) noexcept;
 stack_move move_between(const stack_segment* old, const stack_segment* fresh) noexcept;
 /// Copies the live words [from, mv.hi), those that point into the old stack adjusted; how many.

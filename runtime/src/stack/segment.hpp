@@ -81,6 +81,13 @@ inline constexpr std::size_t small_red_zone_bytes = 832;
 #else
 inline constexpr std::size_t small_red_zone_bytes = 960;
 #endif
+// TSan's functions, which it calls from everywhere, need more than that: under TSan there are no small
+// segments, and who asks for one gets a mapping.
+#if defined(VOLE_TSAN)
+inline constexpr bool has_small_segments = false;
+#else
+inline constexpr bool has_small_segments = true;
+#endif
 inline constexpr std::size_t goexit_bytes = 64;  // below the header of a first segment
 
 /// A stack may grow to this, all segments together.
