@@ -63,6 +63,9 @@ struct shown_name {
             plain = abi::__cxa_demangle(mangled, nullptr, nullptr, &status);
             from = plain != nullptr ? plain : mangled;
         }
+        // A stand-in for a function that is not instrumented (arch/amd64/foreign.def).
+        constexpr const char stand_in[] = "__wrap_";
+        if (std::strncmp(from, stand_in, sizeof(stand_in) - 1) == 0) from += sizeof(stand_in) - 1;
         const bool whole = std::strlen(from) < sizeof(text);
         std::strncpy(text, from, sizeof(text) - 1);
         text[sizeof(text) - 1] = '\0';
@@ -81,11 +84,12 @@ void add_opening(account& out, const G* g, const char* what) noexcept {
 
 void add_asker(account& out, const growth* at, const stack_segment* s) noexcept {
     message line;
-    line << "  asked by    " << shown_name(at->body_pc).text << ": its frame takes "
-         << at->frame_bytes << " bytes";
+    line << "  asked by    " << shown_name(at->body_pc).text;
+    if (at->kind != VOLE_GROWTH_FOREIGN)
+        line << ": its frame takes " << at->frame_bytes << " bytes";
     const auto* sp = reinterpret_cast<const char*>(&at->caller_pc);
     const bool above = sp >= s->guard;
-    line << ", and the stack pointer is "
+    line << ", the stack pointer is "
          << static_cast<std::uint64_t>(above ? sp - s->guard : s->guard - sp)
          << (above ? " above the guard" : " below the guard");
     out.add(line);
@@ -139,8 +143,8 @@ void explain_borrow(const G* g, const growth* at) noexcept {
     add_asker(out, at, g->stack);
     add_frames(out, g->stack);
     out.add(message{} << "  why         "
-                      << (foreign ? "it calls code that is not instrumented, which needs room that "
-                                    "nobody checks"
+                      << (foreign ? "code that is not instrumented needs room, and does not check "
+                                    "whether there is any"
                                   : "it does not fit on a stack of policy dense"));
     out.add(message{} << "  new         65536 bytes of this thread's list, which has been filled: "
                       << std::uint64_t{current_m()->spare_count} << " segments");

@@ -50,6 +50,22 @@ PLAIN_CODE int in_registers(std::size_t levels) {
     return pa == &a && pb == &b && pc == &c ? a + b + c : -1;
 }
 
+// Counters that start far from 0 invite the optimizer to keep `array - first` in a register, which is
+// no address of the stack: the reason for -fno-ivopts.
+PLAIN_CODE std::uint64_t walk(std::uint64_t first, std::size_t levels) {
+    std::uint64_t array[16];
+    for (std::uint64_t i = 0; i < 16; ++i) array[i] = i + 1;
+    std::uint64_t sum = 0;
+    for (std::uint64_t i = first; i != first + 16; ++i) {
+        asm volatile("" : : "r"(&array[i - first]) : "memory");
+        dig(levels * (i - first));
+        sum += array[i - first] + (i == 0 ? 1 : 0);
+        array[i - first] = 0;
+    }
+    for (const std::uint64_t left : array) sum += 1000 * left;
+    return sum;
+}
+
 struct big {
     std::uint64_t words[100];
 };
@@ -109,14 +125,22 @@ TEST_CASE("STK-31 a stack of 2 KiB moves through every size up", "[copying]") {
         done.wait();
     });
     CHECK(levels == 2000);
+#if !defined(VOLE_SANITIZED)  // whose calls make it borrow
     // 2, 4, ... 512 KiB.
     CHECK(vole::read_stats().stack_copies - before >= 8);
+#endif
 }
 
 TEST_CASE("STK-31 addresses in registers that calls preserve move along", "[copying]") {
     int sum = 0;
     on_copying_stack([&](outcome&) { sum = in_registers(deep_enough); });
     CHECK(sum == 66);
+}
+
+TEST_CASE("STK-31 loops over an array on the stack go on after a move", "[copying]") {
+    std::uint64_t sum = 0;
+    on_copying_stack([&](outcome&) { sum = walk(std::uint64_t{1} << 50, 600); });
+    CHECK(sum == 136);
 }
 
 TEST_CASE("STK-22 arguments of every kind arrive at a call that moves the stack", "[copying]") {
@@ -154,5 +178,8 @@ TEST_CASE("STK-70 many goroutines move at once, on several threads", "[copying]"
     std::uint64_t sum = 0;
     for (const std::uint64_t n : bad) sum += n;
     CHECK(sum == 0);
-    CHECK(vole::read_stats().stack_copies - before >= 300 * 6);
+#if !defined(VOLE_SANITIZED)
+    // Later ones may start with more than 2 KiB, as the first ones were seen to need it.
+    CHECK(vole::read_stats().stack_copies - before >= 300 * 2);
+#endif
 }

@@ -57,7 +57,7 @@ TEST_CASE("a move is explained: who asked, what was copied, adjusted, and left",
     CHECK(has_line(
         r.err,
         "  asked by    (vole::test::dig\\(unsigned long\\)|0x[0-9a-f]+): its frame takes \\d+ "
-        "bytes, and the stack pointer is \\d+ (above|below) the guard"));
+        "bytes, the stack pointer is \\d+ (above|below) the guard"));
     CHECK(has_line(r.err, "  live        \\d+ of 98304 bytes: .*"));
     CHECK(has_line(r.err, "  new         196608 bytes, 2 times the size: .*"));
     CHECK(has_line(r.err, "  moves       from \\[0x.*\\) to \\[0x.*\\): (up|down) by 0x[0-9a-f]+"));
@@ -83,14 +83,16 @@ TEST_CASE("a link is explained: nothing moves", "[copying]") {
     CHECK_THAT(r.err, Contains("  afterwards  the segment is kept"));
 }
 
+#if !defined(VOLE_TSAN)  // where no stack is that small
 TEST_CASE("a loan is explained: uninstrumented code asks for it", "[copying]") {
     const subprocess_result r = told("child: tell: a loan", "stackexplain=1");
     INFO(r.text());
     CHECK(r.succeeded());
     CHECK(has_line(r.err, "vole: stack: goroutine \\d+ borrows a segment"));
-    CHECK_THAT(r.err, Contains("  why         it calls code that is not instrumented"));
+    CHECK_THAT(r.err, Contains("  why         code that is not instrumented"));
     CHECK_THAT(r.err, Contains("  new         65536 bytes of this thread's list"));
 }
+#endif
 
 TEST_CASE("stacktrace tells each growth in one line, and without it none is told", "[copying]") {
     const subprocess_result one = told("child: tell: a move", "stacktrace=1");

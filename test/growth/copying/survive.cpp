@@ -170,6 +170,7 @@ TEST_CASE("STK-37 survives a move: std::ostringstream", "[copying]") {
     CHECK(r.held);
 }
 
+#if !defined(VOLE_TSAN)  // which knows a mutex by its address
 TEST_CASE("STK-37 survives a move: std::mutex under a std::unique_lock", "[copying]") {
     const outcome r = on_copying_stack([](outcome& out) {
         std::mutex mu;
@@ -184,6 +185,7 @@ TEST_CASE("STK-37 survives a move: std::mutex under a std::unique_lock", "[copyi
     CHECK(r.moved);
     CHECK(r.held);
 }
+#endif
 
 TEST_CASE("STK-37 survives a move: empty containers of nodes, filled afterwards", "[copying]") {
     const outcome r = on_copying_stack([](outcome& out) {
