@@ -39,5 +39,19 @@ static_assert(offsetof(frame, rbp) == VOLE_FRAME_RBP);
 static_assert(offsetof(frame, pc) == VOLE_FRAME_PC);
 static_assert(sizeof(frame) == VOLE_FRAME_BYTES);
 
+// What __morestack pushes before it asks for a segment, lowest address first.
+struct growth {
+    std::uint64_t r15, r14, r13, r12, rbx;
+    std::uint64_t argument_bytes;  // r11
+    std::uint64_t frame_bytes;     // r10
+    std::uint64_t r9, r8, rdi;
+    std::uint64_t kind;
+    std::uint64_t rsi, rdx, rcx, rax;
+    std::uint64_t rbp;
+    std::uintptr_t body_pc;    // return address of the call of __morestack
+    std::uintptr_t caller_pc;  // where the instrumented function returns to
+};
+static_assert(sizeof(growth) == 18 * 8);
+
 }  // namespace vole::arch::amd64
 #endif

@@ -13,6 +13,7 @@ std::uint8_t vole_has_xsave;  // morestack.S reads it
 namespace vole::arch {
 
 struct this_port {
+    using growth = amd64::growth;
     static constexpr const char* name = "amd64";
     static constexpr std::size_t frame_bytes = VOLE_FRAME_BYTES;
     static constexpr std::size_t stack_align = 16;

@@ -38,5 +38,21 @@ static_assert(offsetof(frame, d) == VOLE_FRAME_D8);
 static_assert(offsetof(frame, fpcr) == VOLE_FRAME_FPCR);
 static_assert(sizeof(frame) == VOLE_FRAME_BYTES);
 
+// What __morestack pushes before it asks for a segment, lowest address first.
+struct growth {
+    std::uint64_t q[16];  // q0 .. q7
+    std::uint64_t x[9];   // x0 .. x8
+    std::uint64_t x19;
+    std::uint64_t fp;
+    std::uintptr_t caller_pc;  // where the instrumented function returns to
+    std::uintptr_t body_pc;    // return address of the call of __morestack
+    std::uint64_t frame_bytes;
+    std::uint64_t argument_bytes;
+    std::uint64_t kind;
+};
+static_assert(offsetof(growth, x) == 128);
+static_assert(offsetof(growth, fp) == 208);
+static_assert(sizeof(growth) == 256);
+
 }  // namespace vole::arch::arm64
 #endif

@@ -10,6 +10,7 @@
 namespace vole::arch {
 
 struct this_port {
+    using growth = arm64::growth;
     static constexpr const char* name = "arm64";
     static constexpr std::size_t frame_bytes = VOLE_FRAME_BYTES;
     static constexpr std::size_t stack_align = 16;
@@ -71,6 +72,18 @@ struct this_port {
                      : "r"(m)
                      : "memory");
     }
+
+    // The second word of the thread's control block, which glibc leaves alone.
+    static void set_stack_guard(char* guard) noexcept {
+        void* base;
+        asm volatile("mrs %0, tpidr_el0\n\t"
+                     "str %1, [%0, #8]"
+                     : "=&r"(base)
+                     : "r"(guard)
+                     : "memory");
+    }
+
+    static void prepare_morestack() noexcept {}
 };
 
 }  // namespace vole::arch

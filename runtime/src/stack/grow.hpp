@@ -9,19 +9,9 @@
 
 namespace vole::inline v0::detail {
 
-/// What __morestack has pushed on the old stack, lowest address first.
-struct growth {
-    std::uint64_t saved[5];  // callee-saved registers but the frame pointer
-    std::uint64_t argument_bytes;
-    std::uint64_t frame_bytes;
-    std::uint64_t arguments_high[2];
-    std::uint64_t argument_first;
-    std::uint64_t kind;  // VOLE_GROWTH_...
-    std::uint64_t arguments_low[4];
-    std::uint64_t frame_pointer;
-    std::uintptr_t body_pc;    // return address of the call of __morestack
-    std::uintptr_t caller_pc;  // where the instrumented function returns to
-};
+/// What __morestack has pushed on the old stack: at least frame_bytes, argument_bytes, kind
+/// (VOLE_GROWTH_...) and body_pc, the return address of its call.
+using growth = arch::this_port::growth;
 
 /// All segments of g and their dynamic blocks, in bytes.
 std::size_t stack_bytes(const G* g) noexcept;

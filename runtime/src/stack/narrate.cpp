@@ -158,11 +158,9 @@ void explain_borrow(const G* g, const growth* at) noexcept {
 std::uint64_t addresses_in_registers(const growth* at, const stack_segment* old) noexcept {
     const auto lo = reinterpret_cast<std::uintptr_t>(old->lo);
     const auto bytes = reinterpret_cast<std::uintptr_t>(old->hi()) - lo;
-    std::uint64_t n = at->argument_first - lo < bytes;
-    n += at->frame_pointer - lo < bytes;
-    for (const std::uint64_t r : at->saved) n += r - lo < bytes;
-    for (const std::uint64_t r : at->arguments_high) n += r - lo < bytes;
-    for (const std::uint64_t r : at->arguments_low) n += r - lo < bytes;
+    std::uint64_t n = 0;
+    const auto* words = reinterpret_cast<const std::uint64_t*>(at);
+    for (std::size_t i = 0; i < sizeof(growth) / sizeof(*words); ++i) n += words[i] - lo < bytes;
     return n;
 }
 

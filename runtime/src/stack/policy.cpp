@@ -17,7 +17,24 @@ namespace {
                                 limits);
 }
 
+// Both policies need code that grows by itself, and what only amd64 has: a linker that knows which
+// calls leave it. ASan keeps addresses of frames, and takes the prologues for itself.
+void check_available(const char* policy) {
+#if !defined(__x86_64__)
+    throw std::invalid_argument("vole::stack_policy::" + std::string(policy) +
+                                ": only on amd64 so far; use stack_policy::reserved, or "
+                                "stack::ensure for deep recursion");
+#elif defined(VOLE_ASAN)
+    throw std::invalid_argument("vole::stack_policy::" + std::string(policy) +
+                                ": not in a build with the address sanitizer; use "
+                                "stack_policy::reserved there");
+#else
+    static_cast<void>(policy);
+#endif
+}
+
 std::size_t checked_initial(const char* policy, std::size_t initial) {
+    check_available(policy);
     if (initial < 2048 || initial > std::size_t{1} << 20) {
         refuse(policy, "initial", initial, "2 KiB and 1 MiB");
     }
