@@ -25,7 +25,7 @@ struct abandoned {
 
 constexpr std::uint32_t most = 4096;  // mappings; the oldest are given up first
 constinit lock mu{lock_rank::arena};
-constinit abandoned table[most];
+constinit abandoned table[most] = {};
 constinit atomic<std::uint32_t> count{0};  // ever; the last `most` of them are in the table
 
 const abandoned* find(std::uintptr_t address, std::uint32_t from, std::uint32_t to) noexcept {

@@ -300,7 +300,7 @@ bool with_dynamic_block(std::size_t n) {
 }  // namespace
 
 TEST_CASE("STK-31 survives a move: addresses in memory from alloca", "[copying]") {
-    for (const std::size_t n : {10, 1'000, 20'000}) {
+    for (const std::size_t n : {10u, 1'000u, 20'000u}) {
         const outcome r = on_copying_stack([n](outcome& out) {
             int local = 0;
             const move_watch watch(local);
