@@ -166,6 +166,10 @@ void unmap_memory(char* lo, std::size_t bytes) noexcept {
             return;
         }
     }
+    unmap_for_good(lo, bytes);
+}
+
+void unmap_for_good(char* lo, std::size_t bytes) noexcept {
     arena_of(segment_kind::slot).unmap_custom(lo, bytes);
 }
 

@@ -109,6 +109,8 @@ char* take_memory(P* p, segment_kind kind) noexcept;
 void give_memory(P* p, char* lo, segment_kind kind) noexcept;
 char* map_memory(std::size_t bytes) noexcept;
 void unmap_memory(char* lo, std::size_t bytes) noexcept;
+/// The same for what nobody may have again: never kept.
+void unmap_for_good(char* lo, std::size_t bytes) noexcept;
 
 void drain_stack_caches(P* p) noexcept;
 

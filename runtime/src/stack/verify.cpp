@@ -58,8 +58,8 @@ void abandon_stack(const G* g, stack_segment* old, const stack_segment* fresh) n
         // release: the handler on another thread sees the entry whole.
         count.store(n + 1, memory_order_release);
     }
-    if (full) munmap(reinterpret_cast<void*>(entry.lo), entry.hi - entry.lo);
     errno = saved;
+    if (full) unmap_for_good(reinterpret_cast<char*>(entry.lo), entry.hi - entry.lo);
 }
 
 bool explain_abandoned(std::uintptr_t address) noexcept {
