@@ -1,0 +1,171 @@
+// The red zone of small segments is enough for the runtime's own operations: from every depth, with every
+// byte below the guard watched, and the neighbours' slabs too. Cites STK-2, STK-3, STK-70.
+#include <catch2/catch.hpp>
+
+#include "runtime/src/sched/sched.hpp"
+#include "runtime/src/stack/grow.hpp"
+#include "test/growth/growth_support.hpp"
+
+#include <cstdio>
+#include <stdexcept>
+#include <string>
+
+using namespace vole::test;
+
+namespace {
+
+constexpr char paint = 0x5a;
+constexpr std::size_t least_left = 64;  // of a red zone, for what no test meets
+
+// Not instrumented by itself: paints below its own frame.
+char* paint_red_zone() __attribute__((no_split_stack, noinline));
+char* paint_red_zone() {
+    vole::detail::stack_segment* s = vole::detail::first_segment(vole::detail::current_g());
+    auto* end = s->guard;
+    for (volatile char* p = s->lo; p < end - 16; ++p) *p = paint;
+    return s->lo;
+}
+
+std::size_t untouched(const char* lo) {
+    std::size_t n = 0;
+    while (n < 2048 && lo[n] == paint) ++n;
+    return n;
+}
+
+// The least that any depth leaves of the red zone, which is watched from the goroutine's start to its end.
+template <class Op>
+std::size_t least_untouched(Op op) {
+    std::size_t least = 4096;
+    for (std::size_t bytes = 0; bytes < 2000; bytes += 16) {
+        auto done = vole::make_chan<std::size_t>(1);
+        vole::go({.stack = vole::stack_policy::dense()}, [&, bytes] {
+            const char* lo = paint_red_zone();
+            dig(bytes, op);
+            done.send(untouched(lo));
+        });
+        least = std::min(least, done.recv().value_or(0));
+    }
+    return least;
+}
+
+}  // namespace
+
+TEST_CASE("STK-3 parking operations fit below the guard of a small segment", "[growth]") {
+    const int procs = GENERATE(1, 4);
+    CAPTURE(procs);
+    vole::run([procs] {
+        const int before = vole::gomaxprocs(procs);
+        auto full = vole::make_chan<int>();
+        auto empty = vole::make_chan<int>();
+        auto stop = vole::make_chan<void>();
+        vole::go([=] {
+            for (bool on = true; on;) {
+                vole::select(vole::on_send(full, 1, [] {}),
+                             vole::on_recv(stop, [&](bool) { on = false; }));
+                vole::gosched();
+            }
+        });
+        vole::go([=] {
+            for (bool on = true; on;) {
+                vole::select(vole::on_recv(empty, [](auto) {}),
+                             vole::on_recv(stop, [&](bool) { on = false; }));
+                vole::gosched();
+            }
+        });
+        static vole::mutex mu;
+        const auto check = [](const char* what, std::size_t left) {
+            INFO(what);
+            CHECK(left >= least_left);
+        };
+        check("gosched", least_untouched([] { vole::gosched(); }));
+        check("receive", least_untouched([=] { full.recv(); }));
+        check("send", least_untouched([=] { empty.send(1); }));
+        check("select", least_untouched([=] {
+                  vole::select(vole::on_recv(full, [](auto) {}), vole::on_send(empty, 2, [] {}));
+              }));
+        check("mutex", least_untouched([] {
+                  mu.lock();
+                  vole::gosched();
+                  mu.unlock();
+              }));
+        check("wait group", least_untouched([] {
+                  vole::wait_group w;
+                  w.go([] {});
+                  w.wait();
+              }));
+        check("go", least_untouched([] {
+                  vole::go({.name = "a name", .stack = vole::stack_policy::dense()}, [] {});
+              }));
+        check("large closure", least_untouched([] {
+                  std::array<long, 40> much{};
+                  vole::go([much] { static_cast<void>(much); });
+              }));
+        check("make, close, drop a channel", least_untouched([] {
+                  auto c = vole::make_chan<int>(10);
+                  c.close();
+              }));
+        check("throw of the runtime", least_untouched([] {
+                  auto c = vole::make_chan<int>(1);
+                  c.close();
+                  try {
+                      c.send(1);
+                  } catch (const vole::runtime_error&) {
+                  }
+              }));
+        check("blocking", least_untouched([] { vole::blocking([] {}); }));
+        check("locked thread", least_untouched([] {
+                  vole::lock_os_thread();
+                  vole::gosched();
+                  vole::unlock_os_thread();
+              }));
+        check("ensure",
+              least_untouched([] { vole::stack::ensure(100'000, [] { vole::gosched(); }); }));
+        check("libraries", least_untouched([] {
+                  char text[64];
+                  std::snprintf(text, sizeof(text), "%f", 1.5);
+                  const std::string copy(text);
+                  try {
+                      throw std::runtime_error(copy);
+                  } catch (const std::exception& e) {
+                      use(e);
+                  }
+              }));
+        stop.close();
+        vole::gomaxprocs(before);
+    });
+}
+
+TEST_CASE("STK-70 10,000 dense goroutines that have used libraries park in little memory",
+          "[growth]") {
+    constexpr std::uint64_t count = 10'000;
+    std::uint64_t each = 0;
+    vole::run([&] {
+        auto gate = vole::make_chan<int>();
+        vole::wait_group ready;
+        vole::wait_group done;
+        const auto before = vole::read_stats().stack_bytes_in_use;
+        for (std::uint64_t i = 0; i < count; ++i) {
+            ready.add(1);
+            done.add(1);
+            vole::go({.stack = vole::stack_policy::dense()}, [&, i] {
+                char text[64];
+                std::snprintf(text, sizeof(text), "%f", static_cast<double>(i));
+                std::string copy(text);
+                try {
+                    throw std::runtime_error(copy);
+                } catch (const std::exception& e) {
+                    copy += e.what();
+                }
+                ready.done();
+                gate.recv();
+                done.done();
+            });
+        }
+        ready.wait();
+        each = (vole::read_stats().stack_bytes_in_use - before) / count;
+        gate.close();
+        done.wait();
+    });
+    // A slab of 2 KiB each, and what a few threads keep to lend.
+    CHECK(each <= 2400);
+}
