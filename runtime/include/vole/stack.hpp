@@ -12,6 +12,30 @@
 
 namespace vole::inline v0 {
 
+class stack_policy;
+
+namespace detail {
+void set_default_stack(const stack_policy& policy) noexcept;
+stack_policy default_stack() noexcept;
+
+#if defined(VOLE_STACK_DENSE) || defined(VOLE_STACK_COPYING)
+void not_instrumented() noexcept;
+// Never called. Its first instruction shows how this file was compiled and linked: lld has rewritten
+// it, because it is of an instrumented function that calls one that is not. Each file has its own,
+// since one file may be built for growing stacks and the next one not.
+[[gnu::noinline, maybe_unused]] static void growth_probe() noexcept {
+    not_instrumented();
+    asm volatile("");  // no tail call: that would have no prologue to rewrite
+}
+#define VOLE_DETAIL_DENSE reinterpret_cast<const void*>(&::vole::detail::growth_probe)
+#elif defined(VOLE_BUILDING)
+#define VOLE_DETAIL_DENSE nullptr
+#endif
+#if defined(VOLE_STACK_COPYING) || defined(VOLE_BUILDING)
+#define VOLE_DETAIL_COPYING VOLE_DETAIL_DENSE
+#endif
+}  // namespace detail
+
 /// Where a goroutine's stack comes from and how large it may grow.
 class stack_policy {
   public:
@@ -31,40 +55,70 @@ class stack_policy {
     /// Signal handlers of the program need SA_ONSTACK. `initial` is rounded up to a power of two;
     /// at least 2 KiB and at most 1 MiB, else std::invalid_argument; on an architecture or in a
     /// build without it, std::invalid_argument that says so.
-#if defined(VOLE_STACK_DENSE) || defined(VOLE_STACK_COPYING) || defined(VOLE_BUILDING)
-    static stack_policy dense(std::size_t initial = 2 * 1024);
+#ifdef VOLE_DETAIL_DENSE
+    static stack_policy dense(std::size_t initial = 2 * 1024) {
+        return growing(kind::dense, initial, VOLE_DETAIL_DENSE);
+    }
 #else
-    [[gnu::error(
-        "vole: stack_policy::dense is for code that is built for it: use dependency('vole-dense'), "
-        "`pkg-config --cflags --libs vole-dense`, or `tools/vole run --stack "
-        "dense`")]] static stack_policy
-    dense(std::size_t initial = 2 * 1024);
+    template <class File = void>
+    static stack_policy dense(std::size_t = 2 * 1024) {
+        static_assert(!std::is_void_v<File>,
+                      "vole: stack_policy::dense is for code that is built for it: use "
+                      "dependency('vole-dense'), `pkg-config --cflags --libs vole-dense`, or "
+                      "`tools/vole run --stack dense`");
+        return {};
+    }
 #endif
 
     /// One contiguous stack that moves to twice the size when it is used up. Only for relocatable
     /// code: nothing outside the stack may hold an address of it (the README has the list of what
     /// survives). Built like dense, but by dependency('vole-copying') and so on. `initial` as there.
-#if defined(VOLE_STACK_COPYING) || defined(VOLE_BUILDING)
-    static stack_policy copying(std::size_t initial = 2 * 1024);
+#ifdef VOLE_DETAIL_COPYING
+    static stack_policy copying(std::size_t initial = 2 * 1024) {
+        return growing(kind::copying, initial, VOLE_DETAIL_COPYING);
+    }
 #else
-    [[gnu::error(
-        "vole: stack_policy::copying is for code that is built for it: use "
-        "dependency('vole-copying'), `pkg-config --cflags --libs vole-copying`, or `tools/vole run "
-        "--stack copying`")]] static stack_policy
-    copying(std::size_t initial = 2 * 1024);
+    template <class File = void>
+    static stack_policy copying(std::size_t = 2 * 1024) {
+        static_assert(!std::is_void_v<File>,
+                      "vole: stack_policy::copying is for code that is built for it: use "
+                      "dependency('vole-copying'), `pkg-config --cflags --libs vole-copying`, or "
+                      "`tools/vole run --stack copying`");
+        return {};
+    }
 #endif
 
+    /// What a goroutine gets that no policy was given for: reserved(), unless a file of the program
+    /// was compiled with -DVOLE_STACK_DEFAULT_DENSE or -DVOLE_STACK_DEFAULT_COPYING (`tools/vole run
+    /// --stack` does that). Those hold for the whole program, from the file's initialisation on.
+    /// The main goroutine of run() follows the first only: what goroutines share mostly lies on its
+    /// stack, so it must not move.
     constexpr stack_policy() noexcept = default;
     constexpr std::size_t size() const noexcept { return size_; }
     constexpr kind which() const noexcept { return kind_; }
+    /// Whether nobody has chosen it.
+    constexpr bool is_default() const noexcept { return default_; }
 
   private:
-    constexpr stack_policy(kind k, std::size_t size) noexcept : size_(size), kind_(k) {}
+    friend stack_policy detail::default_stack() noexcept;
+    constexpr stack_policy(kind k, std::size_t size) noexcept
+        : size_(size), kind_(k), default_(false) {}
+    // `probe`: the asking file's detail::growth_probe; null vouches for the file.
+    static stack_policy growing(kind k, std::size_t initial, const void* probe);
     std::size_t size_ = 256 * 1024;
     kind kind_ = kind::reserved;
+    bool default_ = true;
 };
 
 namespace detail {
+#if defined(VOLE_STACK_DEFAULT_COPYING)
+[[maybe_unused]] static const bool default_stack_is_set =
+    (set_default_stack(stack_policy::copying()), true);
+#elif defined(VOLE_STACK_DEFAULT_DENSE)
+[[maybe_unused]] static const bool default_stack_is_set =
+    (set_default_stack(stack_policy::dense()), true);
+#endif
+
 /// Calls fn(arg) with at least `bytes` of stack below it.
 void call_with_room(std::size_t bytes, void (*fn)(void*), void* arg);
 }  // namespace detail

@@ -20,6 +20,7 @@
 #include "runtime/src/os/process_threads.hpp"
 #include "runtime/src/os/settings.hpp"
 #include "runtime/src/sched/sched.hpp"
+#include "runtime/src/stack/default.hpp"
 
 namespace vole::inline v0::detail {
 
@@ -142,7 +143,7 @@ void run_main(const options& opts, void (*fn)(void*), void* arg) {
     if (!first && opts.max_procs > 0) gomaxprocs(opts.max_procs);
 
     main_call call{fn, arg, opts.deadlock_detection, {}};
-    const go_options main_options{};
+    const go_options main_options{.name = {}, .stack = default_main_stack()};
     spawn_ticket t = spawn_begin(main_options, sizeof(main_call*), alignof(main_call*));
     ::new (t.storage) main_call*(&call);
     {

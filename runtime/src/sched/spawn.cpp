@@ -164,7 +164,8 @@ spawn_ticket spawn_begin(const go_options& opts, std::size_t size, std::size_t a
         const std::size_t a = align < alignof(std::max_align_t) ? alignof(std::max_align_t) : align;
         deep([&] { g->closure = std::aligned_alloc(a, (size + a - 1) / a * a); });
     }
-    const bool has_stack = promise_stack(current_p(), g, opts.stack);
+    const bool has_stack =
+        promise_stack(current_p(), g, opts.stack.is_default() ? default_stack() : opts.stack);
     if (g->closure == nullptr || !has_stack) [[unlikely]] {
         drop(g);
         throw_bad_alloc();

@@ -1,14 +1,21 @@
-// stack_policy: what may be asked for. Stack: any.
-#include <algorithm>
+// stack_policy: what may be asked for, by whom, and what is given to those who do not ask.
+// The default is set by initialisers of the program's files and read by every go(). Locks: none.
+// Stack: any.
 #include <bit>
+#include <cstring>
 #include <stdexcept>
 #include <string>
 
+#include <vole/detail/atomic.hpp>
 #include <vole/stack.hpp>
+
+#include "runtime/src/stack/default.hpp"
 
 namespace vole::inline v0 {
 
 namespace {
+
+constexpr std::size_t smallest = 2048;
 
 [[noreturn]] void refuse(const char* policy, const char* argument, std::size_t value,
                          const char* limits) {
@@ -33,12 +40,25 @@ void check_available(const char* policy) {
 #endif
 }
 
-std::size_t checked_initial(const char* policy, std::size_t initial) {
-    check_available(policy);
-    if (initial < 2048 || initial > std::size_t{1} << 20) {
-        refuse(policy, "initial", initial, "2 KiB and 1 MiB");
-    }
-    return std::bit_ceil(initial);
+// A file that only says that it is built for growing stacks would run off them silently.
+void check_file(const char* policy, const void* probe) {
+    if (probe == nullptr) return;
+    // cmp %fs:0x70, %rsp, without its displacement, and what lld and gold make of it (stc; nopl)
+    // where the function calls one that is not instrumented. bfd and mold leave it alone.
+    constexpr unsigned char compiled[] = {0x64, 0x48, 0x3b, 0x24, 0x25};
+    constexpr unsigned char linked[] = {0xf9, 0x0f, 0x1f, 0x84, 0x00};
+    if (std::memcmp(probe, linked, sizeof linked) == 0) return;
+    const bool instrumented = std::memcmp(probe, compiled, sizeof compiled) == 0;
+    const std::string name = policy;
+    throw std::invalid_argument(
+        "vole::stack_policy::" + name + ": the file that asks for it was " +
+        (instrumented ? "not linked by lld (-fuse-ld=lld -Wl,-z,now), so calls of code that is not "
+                        "instrumented would run off the stack"
+                      : "compiled without -fsplit-stack, or with what moves the check of the "
+                        "stack from a function's start (-fcf-protection, "
+                        "-fsanitize=function), so its stack would not grow") +
+        "; use dependency('vole-" + name + "'), `pkg-config --cflags --libs vole-" + name +
+        "`, or `tools/vole run --stack " + name + "`");
 }
 
 }  // namespace
@@ -51,12 +71,42 @@ stack_policy stack_policy::reserved(std::size_t max) {
     return {kind::reserved, (max + page - 1) / page * page};
 }
 
-stack_policy stack_policy::dense(std::size_t initial) {
-    return {kind::dense, checked_initial("dense", initial)};
+stack_policy stack_policy::growing(kind k, std::size_t initial, const void* probe) {
+    const char* policy = k == kind::dense ? "dense" : "copying";
+    check_available(policy);
+    check_file(policy, probe);
+    if (initial < smallest || initial > std::size_t{1} << 20) {
+        refuse(policy, "initial", initial, "2 KiB and 1 MiB");
+    }
+    return {k, std::bit_ceil(initial)};
 }
 
-stack_policy stack_policy::copying(std::size_t initial) {
-    return {kind::copying, checked_initial("copying", initial)};
+namespace detail {
+
+namespace {
+
+constinit atomic<stack_policy::kind> default_kind{stack_policy::kind::reserved};
+
+}  // namespace
+
+void not_instrumented() noexcept {}
+
+void set_default_stack(const stack_policy& policy) noexcept {
+    default_kind.store(policy.which(), memory_order_relaxed);
 }
+
+stack_policy default_stack() noexcept {
+    const auto kind = default_kind.load(memory_order_relaxed);
+    if (kind == stack_policy::kind::reserved) [[likely]]
+        return {};
+    return {kind, smallest};
+}
+
+stack_policy default_main_stack() noexcept {
+    const stack_policy policy = default_stack();
+    return policy.which() == stack_policy::kind::copying ? stack_policy::reserved() : policy;
+}
+
+}  // namespace detail
 
 }  // namespace vole
