@@ -11,6 +11,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <vole/arch/split_note.hpp>
 #include <vole/stack.hpp>
 
 namespace vole::inline v0::detail {
@@ -29,13 +30,3 @@ void deep(F&& f) noexcept {
 [[noreturn]] void throw_bad_alloc();
 
 }  // namespace vole::detail
-
-#if defined(__x86_64__)
-#define VOLE_FITS_SMALL_STACK                                                                      \
-    asm(".pushsection .note.GNU-split-stack,\"\",@progbits\n\t"                                    \
-        ".popsection\n\t"                                                                          \
-        ".pushsection .note.GNU-no-split-stack,\"\",@progbits\n\t"                                 \
-        ".popsection")
-#else
-#define VOLE_FITS_SMALL_STACK static_assert(true)
-#endif
