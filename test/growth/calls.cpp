@@ -260,7 +260,9 @@ TEST_CASE("STK-74 variable-length arrays of 1 to 1e6 bytes", "[growth]") {
         for (const std::size_t bytes : {std::size_t{1}, std::size_t{100}, at + 1, 4 * at + 3}) {
             expect(dynamic(bytes) == 0);
         }
+#if defined(__x86_64__)  // elsewhere the plugin allows for 64 KiB
         if (at % 400 == 0) expect(dynamic(1'000'000) == 0);
+#endif
     });
     CHECK(wrong == 0);
 }
@@ -274,9 +276,7 @@ TEST_CASE("STK-74 frames of 64 KiB, 1 MiB, 16 MiB in one call", "[growth]") {
             expect(huge_frame<16 * 1024 * 1024>() == 3);
         }
     };
-    on_stack(vole::stack_policy::dense(), op);
-    on_stack(vole::stack_policy::copying(), op);
-    on_stack(vole::stack_policy::reserved(), op);
+    for (const auto policy : policies(256 * 1024)) on_stack(policy, op);
     CHECK(wrong == 0);
 }
 

@@ -59,8 +59,7 @@ KEEP_CALL long over_the_edge(long n) {
 }  // namespace
 
 TEST_CASE("STK-74 100,000 levels with strings and vectors, three policies", "[growth]") {
-    for (const auto policy : {vole::stack_policy::dense(), vole::stack_policy::copying(),
-                              vole::stack_policy::reserved()}) {
+    for (const auto policy : policies(256 * 1024)) {
         long first = 0;
         long second = 0;
         on_stack(policy, [&] {

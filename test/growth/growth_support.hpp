@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <exception>
+#include <vector>
 
 #if defined(__clang__)
 #define KEEP_CALL __attribute__((noinline))
@@ -97,12 +98,19 @@ void sweep(stack_policy policy, Op op) {
     });
 }
 
-/// Dense and copying stacks of 2 KiB, and a reserved one of which 2 KiB are above the red zone.
+/// All that instrumented code can have here: dense, copying, and a reserved one of that size.
+inline std::vector<stack_policy> policies(std::size_t reserved) {
+#if defined(__x86_64__)
+    return {stack_policy::dense(), stack_policy::copying(), stack_policy::reserved(reserved)};
+#else
+    return {stack_policy::reserved(reserved)};
+#endif
+}
+
+/// With stacks of 2 KiB, and reserved ones of which 4 KiB are above the red zone.
 template <class Op>
 void sweep_all(Op op) {
-    sweep(stack_policy::dense(), op);
-    sweep(stack_policy::copying(), op);
-    sweep(stack_policy::reserved(36 * 1024), op);
+    for (const stack_policy p : policies(36 * 1024)) sweep(p, op);
 }
 
 }  // namespace vole::test

@@ -150,17 +150,14 @@ TEST_CASE("STK-74 an exception from the bottom of 10,000 levels, twice", "[growt
         }
     };
     wrong = 0;
-    on_stack(vole::stack_policy::dense(), op);
-    on_stack(vole::stack_policy::copying(), op);
-    on_stack(vole::stack_policy::reserved(), op);
+    for (const auto policy : policies(256 * 1024)) on_stack(policy, op);
     CHECK(wrong == 0);
     CHECK(alive == 0);
 }
 
 TEST_CASE("STK-71 goexit from 2,000 levels down runs every destructor", "[growth]") {
     vole::run([] {
-        for (const auto policy : {vole::stack_policy::dense(), vole::stack_policy::copying(),
-                                  vole::stack_policy::reserved(64 * 1024)}) {
+        for (const auto policy : policies(64 * 1024)) {
             vole::wait_group ended;
             ended.add(1);
             vole::go({.stack = policy}, [&] {
