@@ -95,6 +95,12 @@ def _parser():
                               usage="vole run [options] FILE.cpp [ARGS ...]",
                               description=RUN_HELP)
     _add_build_options(run)
+    run.add_argument("--stack", metavar="POLICY",
+                     help="dense or copying: compile FILE for stacks that grow, and give goroutines "
+                          "such a stack unless their go_options say otherwise (copying: not the "
+                          "main goroutine)")
+    run.add_argument("--explain-stack", action="store_true",
+                     help="narrate each growth of a stack on stderr (VOLE_DEBUG=stackexplain=1)")
     run.add_argument("file", metavar="FILE")
     run.set_defaults(call=_run)
 
@@ -149,7 +155,8 @@ def _config(arguments, release=False):
 
 
 def _run(arguments):
-    return running.run(_config(arguments, release=True), arguments.file, arguments.rest)
+    return running.run(_config(arguments, release=True), arguments.file, arguments.rest,
+                       arguments.stack, arguments.explain_stack)
 
 
 def _build(arguments):
@@ -172,7 +179,7 @@ def _split_run(words):
         if words[position] == "--":
             position += 1
             break
-        takes_value = words[position] in ("--compiler", "--sanitize", "--arch")
+        takes_value = words[position] in ("--compiler", "--sanitize", "--arch", "--stack")
         position += 2 if takes_value else 1
     return words[:position + 1], words[position + 1:]
 

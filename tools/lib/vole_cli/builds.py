@@ -18,7 +18,7 @@ import sys
 from dataclasses import dataclass
 
 import packages
-from console import BUILD, EXIT_USAGE, ROOT, Failure, Stopwatch, environment, run_quietly, say
+from console import BUILD, EXIT_MACHINE, EXIT_USAGE, ROOT, Failure, Stopwatch, environment, run_quietly, say
 
 SANITIZERS = ("address", "thread", "undefined")
 COMPILERS = {"gcc": "g++", "clang": "clang++"}
@@ -194,13 +194,22 @@ def compiler_version(cxx):
     return run_quietly([cxx, "--version"], f"{cxx} --version").splitlines()[0]
 
 
-def library_flags(config):
-    """(compile, link) flags of an uninstalled libvole.
+def library_flags(config, package="vole"):
+    """(compile, link) flags of an uninstalled libvole; `package` may be vole-dense or vole-copying.
 
     What Meson writes for pkg-config knows what to link, but for includes it names the top of the
     source tree, where a program would find our internal headers too.
     """
     env = {"PKG_CONFIG_PATH": str(config.dir / "meson-uninstalled")}
-    libraries = run_quietly(["pkg-config", "--static", "--libs", "vole-uninstalled"],
-                            "pkg-config", env=env).split()
-    return [f"-I{ROOT / floor / 'include'}" for floor in PUBLIC_FLOORS], libraries
+
+    def ask(*what):
+        command = ["pkg-config", *what, package + "-uninstalled"]
+        return run_quietly(command, "pkg-config", env=env).split()
+
+    if package != "vole" and not (config.dir / "meson-uninstalled"
+                                  / f"{package}-uninstalled.pc").exists():
+        raise Failure(f"build/{config.name} has no {package}: meson found that {config.cxx} has no "
+                      "-fsplit-stack, or that lld is missing", EXIT_MACHINE)
+    includes = [f"-I{ROOT / floor / 'include'}" for floor in PUBLIC_FLOORS]
+    others = [word for word in ask("--cflags") if not word.startswith("-I")]
+    return includes + (others if package != "vole" else []), ask("--static", "--libs")

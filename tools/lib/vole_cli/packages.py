@@ -23,6 +23,7 @@ BASE = {
     "libc6-dev": ["/usr/include/features.h", "/usr/include/*/features.h"],
 }
 if platform.machine() == "x86_64":
+    BASE["lld"] = ["ld.lld"]  # the one linker at hand that knows what growing stacks need
     BASE["libunwind-dev"] = ["/usr/include/libunwind.h", "/usr/include/*/libunwind.h"]
 
 TEST = {

@@ -21,6 +21,7 @@ from console import BUILD, EXIT_USAGE, Failure, environment, say, shown
 
 KEPT_PROGRAMS = 200
 LIBRARIES = ["libvole.a"]
+STACKS = ("dense", "copying")
 
 
 def _digest(paths, salt):
@@ -49,15 +50,34 @@ def _flags(config):
     return flags
 
 
+def _check_stack(config, policy):
+    """What `--stack` cannot be combined with, said before anything is built."""
+    if policy not in STACKS:
+        raise Failure(f"unknown stack policy '{policy}'; known: {', '.join(STACKS)}", EXIT_USAGE)
+    if (config.arch or builds.native_arch()) != "amd64":
+        raise Failure(f"--stack {policy}: only on amd64; elsewhere use stack_policy::reserved, or "
+                      "stack::ensure for deep recursion", EXIT_USAGE)
+    if "address" in config.sanitize:
+        raise Failure(f"--stack {policy}: not with the address sanitizer, which takes the functions' "
+                      "prologues for itself; leave out one of the two", EXIT_USAGE)
+
+
+def _library_flags(config, policy):
+    if not policy:
+        return builds.library_flags(config)
+    compile_flags, link_flags = builds.library_flags(config, "vole-" + policy)
+    return compile_flags + [f"-DVOLE_STACK_DEFAULT_{policy.upper()}=1"], link_flags
+
+
 def _prune(folder):
     programs = sorted(folder.iterdir(), key=lambda p: p.stat().st_mtime, reverse=True)
     for old in programs[KEPT_PROGRAMS:]:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def _compile(config, source, home, salt):
+def _compile(config, source, home, salt, policy):
     """Makes home/program; returns only when that worked."""
-    compile_flags, link_flags = builds.library_flags(config)
+    compile_flags, link_flags = _library_flags(config, policy)
     work = home / f"new-{os.getpid()}"
     work.mkdir(parents=True)
     try:
@@ -93,29 +113,40 @@ def _up_to_date(config, home, program, salt):
         return False
 
 
-def program_for(config, source):
+def program_for(config, source, policy=None):
     """Path of the up-to-date program made of `source`."""
     if not source.exists():
         raise Failure(f"no such file: {source}", EXIT_USAGE)
     if source.is_dir():
         raise Failure(f"{source} is a folder; give one C++ file", EXIT_USAGE)
+    if policy:
+        _check_stack(config, policy)
     source = source.resolve()
     builds.ensure(config, lambda: LIBRARIES)
-    salt = [builds.compiler_version(config.cxx), _flags(config)]
-    key = hashlib.sha256(f"{source}\0{config.name}".encode()).hexdigest()[:16]
+    salt = [builds.compiler_version(config.cxx), _flags(config), policy]
+    key = hashlib.sha256(f"{source}\0{config.name}\0{policy}".encode()).hexdigest()[:16]
     home = BUILD / "run" / f"{source.stem}-{key}"
     program = home / source.stem
     if not _up_to_date(config, home, program, salt):
         with builds.locked("run-" + key):
             if not _up_to_date(config, home, program, salt):
-                _compile(config, source, home, salt)
+                _compile(config, source, home, salt, policy)
         _prune(BUILD / "run")
     os.utime(home)
     return program
 
 
-def run(config, file, arguments):
-    program = program_for(config, Path(file))
+def _explain_stack():
+    """Added to what the user has set; the program is this process, so its environment is ours."""
+    settings = [s for s in os.environ.get("VOLE_DEBUG", "").split(",")
+                if s and not s.startswith("stackexplain=")]
+    os.environ["VOLE_DEBUG"] = ",".join([*settings, "stackexplain=1"])
+
+
+def run(config, file, arguments, policy=None, explain_stack=False):
+    program = program_for(config, Path(file), policy)
+    if explain_stack:
+        _explain_stack()
     command = [*config.wrapper, str(program), *arguments]
     # Python ignores these two; what is ignored stays so over exec, and the program would differ
     # from one started by hand.
