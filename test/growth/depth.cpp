@@ -73,7 +73,7 @@ TEST_CASE("STK-74 100,000 levels with strings and vectors, three policies", "[gr
 
 #if !defined(VOLE_SANITIZED)
 TEST_CASE("STK-74 1,000,000 levels with strings and vectors", "[growth]") {
-    for (const auto policy : {vole::stack_policy::dense(), vole::stack_policy::reserved()}) {
+    for (const auto policy : {smallest(), vole::stack_policy::reserved()}) {
         long sum = 0;
         on_stack(policy, [&] { sum = with_locals(1'000'000); });
         CHECK(sum == 5'000'000);
@@ -91,8 +91,8 @@ TEST_CASE("STK-70 recursion on threads that change underneath", "[growth]") {
         for (int i = 0; i < 16; ++i) {
             auto c = vole::make_chan<long>();
             all.add(2);
-            const auto policy =
-                i % 2 == 0 ? vole::stack_policy::dense() : vole::stack_policy::copying();
+            const auto some = policies(36 * 1024);
+            const auto policy = some[static_cast<std::size_t>(i) % some.size()];
             vole::go({.stack = policy}, [&, c, levels]() mutable {
                 total += with_yields(levels, c);
                 c.close();
@@ -121,7 +121,7 @@ TEST_CASE("STK-70 a thousand goroutines grow at once; nothing is left in the end
                 all.go([&] {
                     vole::wait_group one;
                     one.add(1);
-                    vole::go({.stack = vole::stack_policy::dense()}, [&] {
+                    vole::go({.stack = smallest()}, [&] {
                         sum += plain(2'000);
                         one.done();
                     });
@@ -142,8 +142,7 @@ TEST_CASE("STK-70 a thousand goroutines grow at once; nothing is left in the end
 
 TEST_CASE("STK-60 a call over the end of a segment, a million times, allocates nothing",
           "[growth]") {
-    for (const auto policy :
-         {vole::stack_policy::dense(), vole::stack_policy::reserved(36 * 1024)}) {
+    for (const auto policy : {smallest(), vole::stack_policy::reserved(36 * 1024)}) {
         std::uint64_t growths = 0;
         std::uint64_t bytes = 0;
         vole::run([&] {
@@ -174,7 +173,7 @@ TEST_CASE("STK-60 a call over the end of a segment, a million times, allocates n
 }
 
 TEST_CASE("STK-75 in_use and size follow growth, and come back", "[growth]") {
-    for (const auto policy : {vole::stack_policy::dense(), vole::stack_policy::reserved()}) {
+    for (const auto policy : {smallest(), vole::stack_policy::reserved()}) {
         std::size_t at_start = 0;
         std::size_t size_at_start = 0;
         std::size_t deepest = 0;

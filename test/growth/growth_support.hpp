@@ -107,6 +107,9 @@ inline std::vector<stack_policy> policies(std::size_t reserved) {
 #endif
 }
 
+/// The smallest stack there is.
+inline stack_policy smallest() { return policies(36 * 1024).front(); }
+
 /// With stacks of 2 KiB, and reserved ones of which 4 KiB are above the red zone.
 template <class Op>
 void sweep_all(Op op) {
