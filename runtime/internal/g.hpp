@@ -62,14 +62,14 @@ struct G {
     int saved_errno = 0;
     atomic<g_status> status{g_status::idle};
     wait_reason reason = wait_reason::none;
-    bool is_thread : 1 = false;    // stands for an ordinary thread that waits: no context
-    bool is_main : 1 = false;      // of some run()
-    bool wakes_run : 1 = false;    // its run() waits on the note in param
-    bool has_canary : 1 = false;   // its stack has no guard: see stack_arena
-    unsigned policy : 2 = 0;       // stack_policy::kind
+    bool is_thread : 1 = false;     // stands for an ordinary thread that waits: no context
+    bool is_main : 1 = false;       // of some run()
+    bool wakes_run : 1 = false;     // its run() waits on the note in param
+    bool has_canary : 1 = false;    // its stack has no guard: see stack_arena
+    unsigned policy : 2 = 0;        // stack_policy::kind
     atomic<std::uint8_t> looks{0};  // sysmon's: see stack/reclaim.hpp
     std::uint16_t batch_size = 0;   // first of a batch: how many (runq.hpp)
-    std::uint16_t lock_count = 0;  // lock_os_thread nesting
+    std::uint16_t lock_count = 0;   // lock_os_thread nesting
     std::uint64_t id = 0;
     void* param = nullptr;  // from the waker: which waiter fired
     M* locked_m = nullptr;
@@ -81,8 +81,9 @@ struct G {
     atomic<std::uint32_t> thread_note{0};  // is_thread only: the futex word
     std::uint32_t stack_size = 0;          // of its first segment, as asked for
     union {
-        G* next_batch = nullptr;      // first of a batch: the next batch
-        const parked_waiter* parked;  // policy copying, waiting: what knows of addresses on its stack
+        G* next_batch = nullptr;  // first of a batch: the next batch
+        const parked_waiter*
+            parked;  // policy copying, waiting: what knows of addresses on its stack
     };
     alignas(inline_closure_align) std::byte inline_closure[inline_closure_bytes] = {};
 #if defined(VOLE_ASAN) || defined(VOLE_TSAN)

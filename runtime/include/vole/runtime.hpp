@@ -194,33 +194,33 @@ class external_waker {
 /// Counters of the scheduler. Sums over all Ps and threads, read without stopping them: each is
 /// right at some moment during the call, not all at the same one.
 struct runtime_stats {
-    std::uint64_t goroutines;            ///< user goroutines that exist now
-    std::uint64_t goroutines_created;    ///< since the runtime started
-    std::uint64_t threads;               ///< threads of the runtime now (Ms), sysmon not counted
-    std::uint64_t threads_created;       ///< since the runtime started
-    std::uint64_t procs;                 ///< Ps
-    std::uint64_t idle_procs;            ///< Ps without work now
-    std::uint64_t switches;              ///< goroutines resumed or begun
-    std::uint64_t direct_switches;       ///< of these, straight from another goroutine
-    std::uint64_t steals;                ///< successful steals
-    std::uint64_t stolen;                ///< goroutines moved by them
-    std::uint64_t global_pops;           ///< goroutines taken from the global queue
-    std::uint64_t preempt_requests;      ///< by sysmon, for a time slice above 10 ms
-    std::uint64_t preempt_yields;        ///< goroutines that followed one
-    std::uint64_t handoffs;              ///< Ps given away on entering a blocking call
-    std::uint64_t retakes;               ///< Ps taken by sysmon from system calls
-    std::uint64_t stack_slots;           ///< slots of the default size with memory behind them
-    std::uint64_t stack_slots_in_use;    ///< of these, held by goroutines or by a P's cache
-    std::uint64_t stack_bytes_reserved;  ///< address space reserved for stacks, in bytes
-    std::uint64_t stack_bytes_in_use;    ///< of these, held by goroutines or by caches
-    std::uint64_t stack_growths;         ///< segments linked or fetched to borrow, and copies
-    std::uint64_t stack_copies;          ///< of these, copies
-    std::uint64_t stack_shrinks;         ///< stacks of policy copying halved while parked
-    std::uint64_t stack_largest;         ///< high-water mark of one goroutine's stack, in bytes
+    std::uint64_t goroutines;              ///< user goroutines that exist now
+    std::uint64_t goroutines_created;      ///< since the runtime started
+    std::uint64_t threads;                 ///< threads of the runtime now (Ms), sysmon not counted
+    std::uint64_t threads_created;         ///< since the runtime started
+    std::uint64_t procs;                   ///< Ps
+    std::uint64_t idle_procs;              ///< Ps without work now
+    std::uint64_t switches;                ///< goroutines resumed or begun
+    std::uint64_t direct_switches;         ///< of these, straight from another goroutine
+    std::uint64_t steals;                  ///< successful steals
+    std::uint64_t stolen;                  ///< goroutines moved by them
+    std::uint64_t global_pops;             ///< goroutines taken from the global queue
+    std::uint64_t preempt_requests;        ///< by sysmon, for a time slice above 10 ms
+    std::uint64_t preempt_yields;          ///< goroutines that followed one
+    std::uint64_t handoffs;                ///< Ps given away on entering a blocking call
+    std::uint64_t retakes;                 ///< Ps taken by sysmon from system calls
+    std::uint64_t stack_slots;             ///< slots of the default size with memory behind them
+    std::uint64_t stack_slots_in_use;      ///< of these, held by goroutines or by a P's cache
+    std::uint64_t stack_bytes_reserved;    ///< address space reserved for stacks, in bytes
+    std::uint64_t stack_bytes_in_use;      ///< of these, held by goroutines or by caches
+    std::uint64_t stack_growths;           ///< segments linked or fetched to borrow, and copies
+    std::uint64_t stack_copies;            ///< of these, copies
+    std::uint64_t stack_shrinks;           ///< stacks of policy copying halved while parked
+    std::uint64_t stack_largest;           ///< high-water mark of one goroutine's stack, in bytes
     std::uint64_t stack_bytes_given_back;  ///< of parked goroutines, to caches or the system
-    std::uint64_t futex_sleeps;          ///< times a thread of the runtime went to sleep
-    std::uint64_t futex_wakes;           ///< times one was woken
-    std::uint64_t maxprocs_updates;      ///< automatic changes of the number of Ps
+    std::uint64_t futex_sleeps;            ///< times a thread of the runtime went to sleep
+    std::uint64_t futex_wakes;             ///< times one was woken
+    std::uint64_t maxprocs_updates;        ///< automatic changes of the number of Ps
 };
 runtime_stats read_stats();
 

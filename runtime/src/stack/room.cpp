@@ -4,6 +4,7 @@
 #include <vole/stack.hpp>
 
 #include "runtime/internal/deep.hpp"
+#include "runtime/src/sched/sanitizer.hpp"
 #include "runtime/src/sched/sched.hpp"
 #include "runtime/src/stack/dynamic.hpp"
 #include "runtime/src/stack/grow.hpp"
@@ -28,9 +29,68 @@ constexpr std::size_t throw_bytes = 12 * 1024;
 
 }  // namespace
 
+#if defined(VOLE_ASAN)
+namespace {
+
+// ASan believes that we are where it last was told; this tells it, on the new segment already. When an
+// exception leaves, frames on both stacks have not cleared their red zones: ASan does that on throwing,
+// but for one stack.
+class asan_visit {
+  public:
+    explicit asan_visit(const stack_segment* s) noexcept : segment_(s) {
+        __sanitizer_start_switch_fiber(&fake_stack_, s->lo, s->bytes);
+        __sanitizer_finish_switch_fiber(nullptr, &bottom_, &bytes_);
+    }
+    ~asan_visit() {
+        if (!returned_) {
+            __asan_unpoison_memory_region(segment_->lo, segment_->bytes);
+            __asan_unpoison_memory_region(segment_->prev->lo, segment_->prev->bytes);
+        }
+        __sanitizer_start_switch_fiber(nullptr, bottom_, bytes_);
+        __sanitizer_finish_switch_fiber(fake_stack_, nullptr, nullptr);
+    }
+    asan_visit(const asan_visit&) = delete;
+    asan_visit& operator=(const asan_visit&) = delete;
+    void returned() noexcept { returned_ = true; }
+
+  private:
+    const stack_segment* segment_;
+    void* fake_stack_ = nullptr;
+    const void* bottom_ = nullptr;
+    std::size_t bytes_ = 0;
+    bool returned_ = false;
+};
+
+struct told_call {
+    void (*fn)(void*);
+    void* arg;
+    const stack_segment* from;
+};
+
+void call_and_tell(void* p) {
+    const auto* call = static_cast<const told_call*>(p);
+    const G* g = current_g();
+    if (g == nullptr || g->stack == call->from) {
+        call->fn(call->arg);
+        return;
+    }
+    asan_visit visit(g->stack);
+    call->fn(call->arg);
+    visit.returned();
+}
+
+}  // namespace
+#endif
+
 void call_with_room(std::size_t bytes, void (*fn)(void*), void* arg) {
     if (bytes > most_room) [[unlikely]]
         refuse();
+#if defined(VOLE_ASAN)
+    const G* g = current_g();
+    told_call call{fn, arg, g != nullptr ? g->stack : nullptr};
+    fn = call_and_tell;
+    arg = &call;
+#endif
     arch::vole_call_with_room(fn, arg, bytes);
 }
 

@@ -34,6 +34,9 @@ TEST = {
 ARM64 = {
     "g++-aarch64-linux-gnu": ["aarch64-linux-gnu-g++"],
     "qemu-user": ["qemu-aarch64"],
+    # Headers for the plugin that instruments code (tools/split-stack).
+    "gcc-12-plugin-dev-aarch64-linux-gnu":
+        ["/usr/lib/gcc-cross/aarch64-linux-gnu/*/plugin/include/gcc-plugin.h"],
 }
 
 BENCH = {
