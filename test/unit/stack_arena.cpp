@@ -93,3 +93,25 @@ TEST_CASE("slots in use since the last look keep their pages", "[stack]") {
         CHECK(resident(taken) == count);
     }
 }
+
+TEST_CASE("STK-42 a slot that was used deeply loses its deep pages, and only those", "[stack]") {
+    REQUIRE(slots.ensure(16));
+    auto taken = take_all(16);
+    for (char* lo : taken) {
+        lo[slot_bytes - 1] = 1;  // as every stack
+        lo[32 * 1024] = 1;       // as a deep one
+    }
+    give_all(taken);
+    slots.trim();
+    CHECK(resident(taken) == 16);
+    for (char* lo : taken) {
+        unsigned char in = 0;
+        REQUIRE(mincore(lo + 32 * 1024, 4096, &in) == 0);
+        CHECK((in & 1) == 0);
+    }
+    // All of them can still be had.
+    auto again = take_all(16);
+    CHECK(std::set<char*>(again.begin(), again.end()) ==
+          std::set<char*>(taken.begin(), taken.end()));
+    give_all(again);
+}

@@ -16,6 +16,8 @@ namespace vole::inline v0::detail {
 
 namespace {
 
+constexpr std::uint32_t trim_batch = 64;
+constexpr std::size_t slot_limit = 256 * 1024;  // the largest slots there are
 constexpr int reserve_flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
 
 void* map(std::size_t bytes, int protection) noexcept {
@@ -58,7 +60,7 @@ bool stack_arena::add_region() noexcept {
         }
         // Without this a touched stack may cost a huge page instead of a small one.
         advise(base, bytes, MADV_NOHUGEPAGE);
-        regions_[region_count_++] = region{base, slots, 0, 0, 0, 0, 0, free_slots};
+        regions_[region_count_++] = region{base, slots, 0, 0, 0, 0, 0, 0, free_slots};
         reserved_.fetch_add(bytes, memory_order_relaxed);
         return true;
     }
@@ -141,6 +143,7 @@ void stack_arena::give(char* const* slots, std::uint32_t n) noexcept {
             if (slots[k] < r.base || slots[k] >= r.base + r.slots * slot_bytes_) continue;
             r.free_slots[r.free++] = static_cast<std::uint32_t>(
                 static_cast<std::size_t>(slots[k] - r.base) / slot_bytes_);
+            ++r.given;
             break;
         }
     }
@@ -149,10 +152,8 @@ void stack_arena::give(char* const* slots, std::uint32_t n) noexcept {
 // ---- giving pages back ------------------------------------------------------------------------
 
 // The oldest warm ones leave the list while their pages go: nobody may take them meanwhile.
-std::uint32_t stack_arena::take_idle(region& r, std::uint32_t* out, std::uint32_t most) noexcept {
-    const std::uint32_t idle = std::min(r.low, r.free);
-    if (idle <= r.cold + hot_limit) return 0;
-    const std::uint32_t n = std::min(most, idle - r.cold - hot_limit);
+std::uint32_t stack_arena::take_warm(region& r, std::uint32_t* out, std::uint32_t n) noexcept {
+    n = std::min(n, r.free - r.cold);
     for (std::uint32_t k = 0; k < n; ++k) {
         out[k] = r.free_slots[r.cold + k];
         r.free_slots[r.cold + k] = r.free_slots[--r.free];
@@ -167,6 +168,68 @@ void stack_arena::put_cold(region& r, const std::uint32_t* slots, std::uint32_t 
     }
 }
 
+// Whole slots, half of those that were free all the time.
+void stack_arena::trim_idle(region& r) noexcept {
+    std::uint32_t left = 0;
+    {
+        lock_guard held(lock_);
+        const std::uint32_t idle = std::min(r.low, r.free);
+        if (idle > r.cold + hot_limit) left = (idle - r.cold - hot_limit + 1) / 2;
+    }
+    while (left > 0) {
+        std::uint32_t slots[trim_batch];
+        std::uint32_t n = 0;
+        {
+            lock_guard held(lock_);
+            n = take_warm(r, slots, std::min(left, trim_batch));
+        }
+        if (n == 0) return;
+        for (std::uint32_t k = 0; k < n; ++k) {
+            advise(r.base + slots[k] * slot_bytes_ + guard_bytes_, slot_bytes_ - guard_bytes_,
+                   MADV_DONTNEED);
+        }
+        lock_guard held(lock_);
+        put_cold(r, slots, n);
+        left -= n;
+    }
+}
+
+// Of the warm ones, what lies deeper than most stacks go; those that are in use now have their turn
+// another time.
+void stack_arena::trim_deep(region& r) noexcept {
+    constexpr std::size_t usual = 32 * 1024;
+    constexpr std::size_t page = 4096;
+    if (slot_bytes_ < 4 * usual) return;
+    std::uint32_t left = 0;
+    {
+        lock_guard held(lock_);
+        left = std::min({r.given, r.free - r.cold, 2 * hot_limit});
+        r.given = 0;
+    }
+    const std::size_t deep = slot_bytes_ - guard_bytes_ - usual;
+    while (left > 0) {
+        std::uint32_t slots[trim_batch];
+        std::uint32_t n = 0;
+        {
+            lock_guard held(lock_);
+            n = take_warm(r, slots, std::min(left, trim_batch));
+        }
+        if (n == 0) return;
+        for (std::uint32_t k = 0; k < n; ++k) {
+            unsigned char in_memory[slot_limit / page];
+            char* from = r.base + slots[k] * slot_bytes_ + guard_bytes_;
+            if (mincore(from, deep, in_memory) != 0) continue;
+            if (std::any_of(in_memory, in_memory + deep / page,
+                            [](unsigned char b) { return (b & 1) != 0; })) {
+                advise(from, deep, MADV_DONTNEED);
+            }
+        }
+        lock_guard held(lock_);
+        for (std::uint32_t k = 0; k < n; ++k) r.free_slots[r.free++] = slots[k];
+        left -= n;
+    }
+}
+
 bool stack_arena::trim() noexcept {
     constexpr std::size_t page = 4096;
     if (slot_bytes_ < page) return false;  // others live in the same page
@@ -178,30 +241,13 @@ bool stack_arena::trim() noexcept {
     }
     for (std::uint32_t i = 0; i < count; ++i) {
         region* r = nullptr;
-        std::uint32_t left = 0;
         {
             lock_guard held(lock_);
             r = &regions_[i];
-            const std::uint32_t idle = std::min(r->low, r->free);
-            if (idle > r->cold + hot_limit) left = (idle - r->cold - hot_limit + 1) / 2;
             more = more || r->free > r->cold + hot_limit;
         }
-        while (left > 0) {
-            std::uint32_t slots[64];
-            std::uint32_t n = 0;
-            {
-                lock_guard held(lock_);
-                n = take_idle(*r, slots, std::min<std::uint32_t>(left, 64));
-            }
-            if (n == 0) break;
-            for (std::uint32_t k = 0; k < n; ++k) {
-                advise(r->base + slots[k] * slot_bytes_ + guard_bytes_, slot_bytes_ - guard_bytes_,
-                       MADV_DONTNEED);
-            }
-            lock_guard held(lock_);
-            put_cold(*r, slots, n);
-            left -= n;
-        }
+        trim_idle(*r);
+        trim_deep(*r);
         lock_guard held(lock_);
         r->low = r->free;
     }

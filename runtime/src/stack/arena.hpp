@@ -11,7 +11,8 @@
 // Freed slots keep their pages: giving one back at once costs a system call, an interrupt on every
 // other core that runs this program (32 % of a tree of a million goroutines on two), and a page
 // fault at the next use. sysmon trims instead: what nobody needed for an interval goes, half of it
-// each time (MADV_DONTNEED, which keeps guards).
+// each time (MADV_DONTNEED, which keeps guards); of what stays, the pages that only a deep stack
+// touches.
 //
 // Lock: `arena` (its own); system calls are made outside it, except mprotect in ensure, once per
 // 256 slots. Stack: any.
@@ -65,6 +66,7 @@ class stack_arena {
         std::uint32_t free;       // entries in free_slots, the last given at the end
         std::uint32_t cold;       // of these, the first ones: without pages
         std::uint32_t low;        // least `free` since the last trim
+        std::uint32_t given;      // slots since then
         std::uint32_t* free_slots;
     };
     static constexpr std::uint32_t region_slots = 1u << 16;
@@ -77,8 +79,10 @@ class stack_arena {
     void install_guard(char* lo) noexcept;
     std::uint32_t take_free(region& r, char** out, std::uint32_t n, std::uint32_t keep) noexcept
         VOLE_REQUIRES(lock_);
-    std::uint32_t take_idle(region& r, std::uint32_t* out, std::uint32_t most) noexcept
+    std::uint32_t take_warm(region& r, std::uint32_t* out, std::uint32_t n) noexcept
         VOLE_REQUIRES(lock_);
+    void trim_idle(region& r) noexcept VOLE_EXCLUDES(lock_);
+    void trim_deep(region& r) noexcept VOLE_EXCLUDES(lock_);
     void put_cold(region& r, const std::uint32_t* slots, std::uint32_t n) noexcept
         VOLE_REQUIRES(lock_);
 
