@@ -16,7 +16,7 @@ namespace vole::inline v0::detail {
 
 namespace {
 
-constexpr std::uint32_t trim_batch = 64;
+constexpr std::uint32_t trim_batch = 256;
 constexpr std::size_t slot_limit = 256 * 1024;  // the largest slots there are
 constexpr int reserve_flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
 
@@ -151,21 +151,22 @@ void stack_arena::give(char* const* slots, std::uint32_t n) noexcept {
 
 // ---- giving pages back ------------------------------------------------------------------------
 
-// The oldest warm ones leave the list while their pages go: nobody may take them meanwhile.
+// The oldest warm ones leave the list while their pages go: nobody may take them meanwhile. The order
+// of the others is kept, by moving at most 256 KiB.
 std::uint32_t stack_arena::take_warm(region& r, std::uint32_t* out, std::uint32_t n) noexcept {
     n = std::min(n, r.free - r.cold);
-    for (std::uint32_t k = 0; k < n; ++k) {
-        out[k] = r.free_slots[r.cold + k];
-        r.free_slots[r.cold + k] = r.free_slots[--r.free];
-    }
+    std::uint32_t* oldest = r.free_slots + r.cold;
+    std::copy(oldest, oldest + n, out);
+    std::copy(oldest + n, r.free_slots + r.free, oldest);
+    r.free -= n;
     return n;
 }
 
-void stack_arena::put_cold(region& r, const std::uint32_t* slots, std::uint32_t n) noexcept {
-    for (std::uint32_t k = 0; k < n; ++k) {
-        r.free_slots[r.free++] = r.free_slots[r.cold];
-        r.free_slots[r.cold++] = slots[k];
-    }
+void stack_arena::put_oldest(region& r, const std::uint32_t* slots, std::uint32_t n) noexcept {
+    std::uint32_t* oldest = r.free_slots + r.cold;
+    std::copy_backward(oldest, r.free_slots + r.free, r.free_slots + r.free + n);
+    std::copy(slots, slots + n, oldest);
+    r.free += n;
 }
 
 // Whole slots, half of those that were free all the time.
@@ -189,13 +190,14 @@ void stack_arena::trim_idle(region& r) noexcept {
                    MADV_DONTNEED);
         }
         lock_guard held(lock_);
-        put_cold(r, slots, n);
+        put_oldest(r, slots, n);
+        r.cold += n;
         left -= n;
     }
 }
 
-// Of the warm ones, what lies deeper than most stacks go; those that are in use now have their turn
-// another time.
+// Of those that came back last, what lies deeper than most stacks go. They go to the other end of the
+// warm ones, so that each has its turn; those that are in use now have theirs another time.
 void stack_arena::trim_deep(region& r) noexcept {
     constexpr std::size_t usual = 32 * 1024;
     constexpr std::size_t page = 4096;
@@ -212,7 +214,9 @@ void stack_arena::trim_deep(region& r) noexcept {
         std::uint32_t n = 0;
         {
             lock_guard held(lock_);
-            n = take_warm(r, slots, std::min(left, trim_batch));
+            while (n < std::min(left, trim_batch) && r.free > r.cold) {
+                slots[n++] = r.free_slots[--r.free];
+            }
         }
         if (n == 0) return;
         for (std::uint32_t k = 0; k < n; ++k) {
@@ -225,7 +229,7 @@ void stack_arena::trim_deep(region& r) noexcept {
             }
         }
         lock_guard held(lock_);
-        for (std::uint32_t k = 0; k < n; ++k) r.free_slots[r.free++] = slots[k];
+        put_oldest(r, slots, n);
         left -= n;
     }
 }

@@ -83,7 +83,7 @@ class stack_arena {
         VOLE_REQUIRES(lock_);
     void trim_idle(region& r) noexcept VOLE_EXCLUDES(lock_);
     void trim_deep(region& r) noexcept VOLE_EXCLUDES(lock_);
-    void put_cold(region& r, const std::uint32_t* slots, std::uint32_t n) noexcept
+    void put_oldest(region& r, const std::uint32_t* slots, std::uint32_t n) noexcept
         VOLE_REQUIRES(lock_);
 
     const std::size_t slot_bytes_;
