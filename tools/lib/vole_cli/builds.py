@@ -123,6 +123,8 @@ def configure(config):
     remembered = config.dir / "vole-setup.json"
     ready = (config.dir / "build.ninja").exists()
     if ready and remembered.exists() and remembered.read_text(encoding="utf-8") == signature:
+        # A changed meson.build may have new targets, and the question for them comes before the build.
+        run_quietly(["ninja", "-C", config.dir, "build.ninja"], "meson")
         return
     say(f"setting up build/{config.name}")
     shutil.rmtree(config.dir, ignore_errors=True)
