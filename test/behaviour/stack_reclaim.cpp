@@ -242,7 +242,11 @@ TEST_CASE("STK-41 goroutines run on while sysmon looks at them all the time", "[
 #endif
         w.add(2);
         go({.stack = policy}, [&, c, rounds]() mutable {
-            for (long k = 0; k < rounds; ++k) c.send(k);
+            for (long k = 0; k < rounds; ++k) {
+                // Something to take back, in every other wait or so.
+                if (k % 4 == 0) stack::ensure(100 * 1024, [] {});
+                c.send(k);
+            }
             w.done();
         });
         go({.stack = policy}, [&, c, rounds]() mutable {
