@@ -183,6 +183,22 @@ __attribute__((target("avx"))) void check_avx() {
     _mm256_store_pd(out.data(), r);
     expect(out == std::array<double, 4>{45, 35, 25, 15});
 }
+// Eight travel in registers, two on the stack, aligned.
+__attribute__((target("avx"))) KEEP_CALL __m256d ten_vectors(__m256d a, __m256d b, __m256d c,
+                                                             __m256d d, __m256d e, __m256d f,
+                                                             __m256d g, __m256d h, __m256d i,
+                                                             __m256d j) {
+    PAD;
+    return a + 2 * b + 3 * c + 4 * d + 5 * e + 6 * f + 7 * g + 8 * h + 9 * i + 10 * j;
+}
+__attribute__((target("avx"))) void check_ten_vectors() {
+    __m256d v[10];
+    for (int i = 0; i < 10; ++i) v[i] = _mm256_set1_pd(i + 1);
+    const __m256d r = ten_vectors(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9]);
+    alignas(32) std::array<double, 4> out{};
+    _mm256_store_pd(out.data(), r);
+    expect(out == std::array<double, 4>{385, 385, 385, 385});
+}
 __attribute__((target("avx512f"))) KEEP_CALL __m512d avx512(__m512d a, __m512d b) {
     PAD;
     return _mm512_add_pd(a, b);
@@ -248,7 +264,12 @@ TEST_CASE("STK-22 variable arguments", "[growth]") {
 #if defined(__x86_64__)
 TEST_CASE("STK-22 vector registers", "[growth]") {
     wrong = 0;
-    if (__builtin_cpu_supports("avx")) sweep_all([](std::size_t) { check_avx(); });
+    if (__builtin_cpu_supports("avx")) {
+        sweep_all([](std::size_t) {
+            check_avx();
+            check_ten_vectors();
+        });
+    }
     if (__builtin_cpu_supports("avx512f")) sweep_all([](std::size_t) { check_avx512(); });
     CHECK(wrong == 0);
 }
@@ -297,15 +318,37 @@ TEST_CASE("STK-70 virtual calls, function objects, callbacks from uninstrumented
     CHECK(wrong == 0);
 }
 
-TEST_CASE("STK-23 callee-saved registers and the rounding mode survive", "[growth]") {
+TEST_CASE("STK-23 callee-saved registers and rounding modes survive", "[growth]") {
     wrong = 0;
     sweep_all([](std::size_t at) {
         expect(live_over_call(static_cast<word>(at)) == 0);
         const int mode = at % 32 == 0 ? FE_UPWARD : FE_TONEAREST;
         std::fesetround(mode);
+#if defined(__x86_64__)
+        // fegetround looks at the x87 word only.
+        constexpr unsigned sticky = 0x3f;
+        const unsigned control = _mm_getcsr() & ~sticky;
+#endif
         no_argument();
         expect(std::fegetround() == mode);
+#if defined(__x86_64__)
+        expect((_mm_getcsr() & ~sticky) == control);
+#endif
         std::fesetround(FE_TONEAREST);
+    });
+    CHECK(wrong == 0);
+}
+
+TEST_CASE("STK-70 growth in callbacks of select", "[growth]") {
+    wrong = 0;
+    sweep_all([](std::size_t) {
+        auto c = vole::make_chan<int>(1);
+        c.send(5);
+        int got = 0;
+        vole::select(vole::on_recv(c, [&](auto v) { got = static_cast<int>(one(v.value_or(0))); }));
+        expect(got == 6);
+        vole::select(vole::on_send(c, 6, [&] { got = static_cast<int>(no_argument()); }));
+        expect(got == 7 && c.len() == 1);
     });
     CHECK(wrong == 0);
 }

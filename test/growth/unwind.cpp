@@ -7,6 +7,7 @@
 #include <atomic>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 using namespace vole::test;
 
@@ -137,12 +138,17 @@ TEST_CASE("STK-74 growth inside destructors while unwinding, and in catch blocks
     CHECK(alive == 0);
 }
 
-TEST_CASE("STK-74 an exception from the bottom of 10,000 levels, twice", "[growth]") {
+TEST_CASE("STK-74 exceptions from the bottom of 10,000 and 100,000 levels", "[growth]") {
     const auto op = [] {
-        for (int i = 0; i < 2; ++i) {
+#if defined(VOLE_TSAN)
+        const std::vector<int> depths = {10'000, 10'000};
+#else
+        const std::vector<int> depths = {10'000, 10'000, 100'000};
+#endif
+        for (const int levels : depths) {
             std::string text;
             try {
-                deep_throw(10'000);
+                deep_throw(levels);
             } catch (const std::exception& e) {
                 text = e.what();
             }
@@ -152,6 +158,46 @@ TEST_CASE("STK-74 an exception from the bottom of 10,000 levels, twice", "[growt
     wrong = 0;
     for (const auto policy : policies(256 * 1024)) on_stack(policy, op);
     CHECK(wrong == 0);
+    CHECK(alive == 0);
+}
+
+#if !defined(VOLE_SANITIZED)
+TEST_CASE("STK-74 an exception from the bottom of 1,000,000 levels", "[growth]") {
+    wrong = 0;
+    on_stack(vole::stack_policy::dense(), [] {
+        bool caught = false;
+        try {
+            deep_throw(1'000'000);
+        } catch (const std::exception&) {
+            caught = true;
+        }
+        expect(caught);
+    });
+    CHECK(wrong == 0);
+    CHECK(alive == 0);
+}
+#endif
+
+TEST_CASE("STK-71 goexit at every position of the split", "[growth]") {
+    for (const auto policy : policies(36 * 1024)) {
+        vole::run([policy] {
+            for (std::size_t bytes = 0; bytes < sweep_bytes; bytes += 16) {
+                for (int calm = calm_before(policy); calm >= 0; --calm) {
+                    vole::wait_group ended;
+                    ended.add(1);
+                    vole::go({.stack = policy}, [&] {
+                        struct at_end {
+                            vole::wait_group& w;
+                            ~at_end() { w.done(); }
+                        } last{ended};
+                        auto op = [] { deep_exit(0); };
+                        if (calm == 0) dig(bytes, op);
+                    });
+                    ended.wait();
+                }
+            }
+        });
+    }
     CHECK(alive == 0);
 }
 

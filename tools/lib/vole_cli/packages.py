@@ -29,6 +29,7 @@ if platform.machine() == "x86_64":
 TEST = {
     "catch2": ["/usr/include/catch2/catch.hpp"],
     "util-linux": ["setarch"],
+    "gdb": ["gdb"],
 }
 
 ARM64 = {
