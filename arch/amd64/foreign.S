@@ -61,7 +61,7 @@ __wrap_\name:
 	END	\name
 	.endm
 
-	.text
+	.section vole_port_code, "ax", @progbits
 #include "arch/amd64/foreign.def"
 
 	.section .note.GNU-stack, "", @progbits

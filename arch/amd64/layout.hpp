@@ -16,6 +16,10 @@
 #define VOLE_FRAME_PC 56
 #define VOLE_FRAME_BYTES 64
 
+// An injected call (preempt.S): the red zone is left alone; return address, flags and fifteen registers.
+#define VOLE_INJECTION_RED_ZONE 128
+#define VOLE_INJECTION_GENERAL 136
+
 #ifndef __ASSEMBLER__
 #include <cstddef>
 #include <cstdint>

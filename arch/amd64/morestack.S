@@ -57,7 +57,7 @@
 84:
 	.endm
 
-	.text
+	.section vole_port_code, "ax", @progbits
 
 // __morestack
 // in: r10 frame bytes, r11 bytes of stack arguments, return address one byte before the body.

@@ -3,12 +3,19 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <new>
+
+#include <ucontext.h>
 
 #include "arch/amd64/layout.hpp"
 
-extern "C" __attribute__((visibility("hidden")))
-std::uint8_t vole_has_xsave;  // morestack.S reads it
+extern "C" {
+extern __attribute__((visibility("hidden"))) std::uint8_t vole_has_xsave;  // for morestack.S
+// For preempt.S: which components it saves, and how many bytes those need at most; 0: cannot.
+extern __attribute__((visibility("hidden"))) std::uint32_t vole_xsave_mask;
+extern __attribute__((visibility("hidden"))) std::uint32_t vole_xsave_bytes;
+}
 
 namespace vole::arch {
 
@@ -72,6 +79,34 @@ struct this_port {
                      : "memory");
     }
 
+    // The calling thread's depth in the runtime (runtime/internal/entry.hpp). Counting is one
+    // instruction, so that no signal falls into the middle.
+    static void* runtime_depth() noexcept {
+        void* word;
+        asm volatile("movq %%fs:0, %0\n\t"
+                     "addq vole_tls_depth@gottpoff(%%rip), %0"
+                     : "=&r"(word)
+                     :
+                     : "cc");
+        return word;
+    }
+    static void count_in() noexcept {
+        void* offset;
+        asm volatile("movq vole_tls_depth@gottpoff(%%rip), %0\n\t"
+                     "incl %%fs:(%0)"
+                     : "=&r"(offset)
+                     :
+                     : "memory", "cc");
+    }
+    static void count_out() noexcept {
+        void* offset;
+        asm volatile("movq vole_tls_depth@gottpoff(%%rip), %0\n\t"
+                     "decl %%fs:(%0)"
+                     : "=&r"(offset)
+                     :
+                     : "memory", "cc");
+    }
+
     // Where -fsplit-stack looks: a word of the thread's control block that glibc leaves to it.
     static void set_stack_guard(char* guard) noexcept {
         asm volatile("movq %0, %%fs:0x70" : : "r"(guard) : "memory");
@@ -82,6 +117,60 @@ struct this_port {
         asm volatile("cpuid" : "=a"(a), "=b"(b), "=c"(c), "=d"(d) : "a"(1), "c"(0));
         constexpr unsigned osxsave = 1u << 27;
         vole_has_xsave = (c & osxsave) != 0;
+    }
+
+    static interrupted_point interrupted(const void* context) noexcept {
+        const auto& r = static_cast<const ucontext_t*>(context)->uc_mcontext.gregs;
+        return {static_cast<std::uintptr_t>(r[REG_RIP]), static_cast<std::uintptr_t>(r[REG_RSP])};
+    }
+    static bool call_was_interrupted(const void* context) noexcept {
+        const auto& r = static_cast<const ucontext_t*>(context)->uc_mcontext.gregs;
+        constexpr long long eintr = -4;
+        const auto pc = static_cast<std::uintptr_t>(r[REG_RIP]);
+        if (r[REG_RAX] != eintr || pc % 4096 < 2) return false;
+        const auto* code = reinterpret_cast<const unsigned char*>(pc);
+        return code[-2] == 0x0f && code[-1] == 0x05;  // syscall
+    }
+    static std::size_t signal_frame_bytes(const void* context) noexcept {
+        const auto* c = static_cast<const ucontext_t*>(context);
+        std::uint32_t words[2] = {};  // behind the legacy area: a magic number and the whole size
+        constexpr std::size_t software_bytes = 464;
+        if (c->uc_mcontext.fpregs == nullptr) return sizeof(*c);
+        std::memcpy(words, reinterpret_cast<const char*>(c->uc_mcontext.fpregs) + software_bytes,
+                    sizeof(words));
+        return sizeof(*c) + (words[0] == 0x46505853 ? words[1] : 512);
+    }
+
+    // Which registers vole_async_preempt saves with xsavec: what the system has enabled, without AMX (8
+    // KiB) and without protection keys, which belong to the thread. False: no xsavec here.
+    static bool prepare_injection() noexcept {
+        if (vole_has_xsave == 0) return false;
+        unsigned a, b, c, d;
+        asm volatile("cpuid" : "=a"(a), "=b"(b), "=c"(c), "=d"(d) : "a"(0xd), "c"(1));
+        if ((a & 2) == 0) return false;
+        unsigned enabled, high;
+        asm volatile("xgetbv" : "=a"(enabled), "=d"(high) : "c"(0));
+        constexpr unsigned x87_sse_avx_avx512 = 0xe7;
+        vole_xsave_mask = enabled & x87_sse_avx_avx512;
+        unsigned bytes = 576;
+        for (unsigned i = 2; i < 8; ++i) {
+            if ((vole_xsave_mask & (1u << i)) == 0) continue;
+            asm volatile("cpuid" : "=a"(a), "=b"(b), "=c"(c), "=d"(d) : "a"(0xd), "c"(i));
+            if ((c & 2) != 0) bytes = (bytes + 63) & ~63u;
+            bytes += a;
+        }
+        vole_xsave_bytes = bytes;
+        return true;
+    }
+    /// Stack that an injected call takes, vole_async_preempt2's own apart.
+    static std::size_t injection_bytes() noexcept {
+        return VOLE_INJECTION_RED_ZONE + VOLE_INJECTION_GENERAL + vole_xsave_bytes + 64;
+    }
+    static void inject_call(void* context) noexcept {
+        auto& r = static_cast<ucontext_t*>(context)->uc_mcontext.gregs;
+        r[REG_RSP] -= VOLE_INJECTION_RED_ZONE + 8;
+        *reinterpret_cast<long long*>(r[REG_RSP]) = r[REG_RIP];
+        r[REG_RIP] = reinterpret_cast<long long>(&vole_async_preempt);
     }
 };
 

@@ -1,7 +1,7 @@
 // A release of a lock word that costs no read-modify-write (amd64: restartable sequence).
 // Contract in arch/include/vole/arch/rseq.hpp.
 
-	.text
+	.section vole_port_code, "ax", @progbits
 
 // vole_clear_if(word /*rdi*/, expected /*esi*/) -> eax
 // in: rdi esi. out: eax 1 when *word was expected and is 0 now, else 0. clobbers: rax rdx, flags.

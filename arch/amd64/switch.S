@@ -96,7 +96,7 @@
 	jmp	4b
 	.endm
 
-	.text
+	.section vole_port_code, "ax", @progbits
 
 // vole_switch(from /*rdi*/, to /*rsi*/)
 // in: rdi, rsi. out: nothing. clobbers: rax rcx, flags, and all that the ABI lets a call clobber.

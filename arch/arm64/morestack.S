@@ -29,7 +29,7 @@
 	str	\reg, [\scratch, #8]
 	.endm
 
-	.text
+	.section vole_port_code, "ax", %progbits
 
 // __morestack
 // in: x15 x16 x17 x30 as above. out: whatever the body returns. clobbers: x9-x17.

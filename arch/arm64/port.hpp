@@ -3,7 +3,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <new>
+
+#include <ucontext.h>
 
 #include "arch/arm64/layout.hpp"
 
@@ -73,6 +76,18 @@ struct this_port {
                      : "memory");
     }
 
+    // The calling thread's depth in the runtime (runtime/internal/entry.hpp).
+    static void* runtime_depth() noexcept {
+        void* word;
+        void* offset;
+        asm volatile("adrp %1, :gottprel:vole_tls_depth\n\t"
+                     "ldr %1, [%1, :gottprel_lo12:vole_tls_depth]\n\t"
+                     "mrs %0, tpidr_el0\n\t"
+                     "add %0, %0, %1"
+                     : "=&r"(word), "=&r"(offset));
+        return word;
+    }
+
     // The second word of the thread's control block, which glibc leaves alone.
     static void set_stack_guard(char* guard) noexcept {
         void* base;
@@ -84,6 +99,32 @@ struct this_port {
     }
 
     static void prepare_morestack() noexcept {}
+
+    static interrupted_point interrupted(const void* context) noexcept {
+        const auto& mc = static_cast<const ucontext_t*>(context)->uc_mcontext;
+        return {static_cast<std::uintptr_t>(mc.pc), static_cast<std::uintptr_t>(mc.sp)};
+    }
+    static bool call_was_interrupted(const void* context) noexcept {
+        const auto& mc = static_cast<const ucontext_t*>(context)->uc_mcontext;
+        constexpr std::uint64_t eintr = ~std::uint64_t{0} - 3;
+        if (mc.regs[0] != eintr || mc.pc % 4096 < 4) return false;
+        std::uint32_t code = 0;
+        std::memcpy(&code, reinterpret_cast<const void*>(mc.pc - 4), sizeof(code));
+        return code == 0xd4000001;  // svc #0
+    }
+    // The records behind the general registers: floating point, SVE, and what is to come.
+    static std::size_t signal_frame_bytes(const void* context) noexcept {
+        const auto& mc = static_cast<const ucontext_t*>(context)->uc_mcontext;
+        const auto* at = reinterpret_cast<const char*>(mc.__reserved);
+        std::size_t sum = 0;
+        while (sum + 8 <= sizeof(mc.__reserved)) {
+            std::uint32_t record[2];  // magic, bytes
+            std::memcpy(record, at + sum, sizeof(record));
+            if (record[0] == 0 || record[1] == 0) break;
+            sum += record[1];
+        }
+        return sizeof(ucontext_t) - sizeof(mc.__reserved) + sum;
+    }
 };
 
 }  // namespace vole::arch

@@ -2,7 +2,7 @@
 // arch/include/vole/arch/rseq.hpp. A restartable sequence as on amd64 would work here too, but has
 // met no kernel yet: qemu-user knows none.
 
-	.text
+	.section vole_port_code, "ax", %progbits
 
 // vole_clear_if(word /*x0*/, expected /*w1*/) -> w0
 // in: x0 w1. out: w0 1 when *word was expected and is 0 now, else 0. clobbers: x9 x10, flags.

@@ -85,7 +85,7 @@
 	ret
 	.endm
 
-	.text
+	.section vole_port_code, "ax", %progbits
 
 // vole_switch(from /*x0*/, to /*x1*/)
 // in: x0 x1. out: nothing. clobbers: x9 x10, flags, and all that the ABI lets a call clobber.

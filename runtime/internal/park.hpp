@@ -5,12 +5,15 @@
 // is saved and its stack left, on the stack of whoever runs next. A waker takes L, removes the
 // waiter and calls ready(): so it finds either no waiter, or one that is completely parked.
 //
+// Every operation that parks or readies has a runtime_entry at its top (entry.hpp).
+//
 // Ordinary threads take the same path: park_scope gives them a G of their own for one operation,
 // and ready() wakes the thread instead of queueing it.
 #pragma once
 
 #include <cstdint>
 
+#include "runtime/internal/entry.hpp"
 #include "runtime/internal/g.hpp"
 #include "runtime/internal/lock.hpp"
 
@@ -18,10 +21,6 @@ namespace vole::inline v0::detail {
 
 /// The running goroutine, null on an ordinary thread or on g0.
 G* current_g() noexcept;
-
-/// Runs after the parking goroutine is off its stack, on g0 or on the next goroutine's stack.
-/// Must not park, throw or touch the heap. From here on the goroutine may run elsewhere.
-using park_commit = void (*)(G* g, void* arg);
 
 /// A stack on its way to another place, while its goroutine waits.
 struct stack_move {
@@ -62,9 +61,8 @@ void park_unlock(G* g, lock& l, wait_reason reason, const parked_waiter* waiter 
 /// Does not switch. The caller must own g: have taken it from the queue it waited in.
 void ready(G* g, bool next = true);
 
-/// Cooperative preemption: every operation of the floors above calls this once on its way in, on
-/// the goroutine's stack with no lock held. One load and a branch, unless sysmon asked.
-void check_preempt();
+/// True on a goroutine that has a P and is on its own stack: not in blocking(), not on_system_stack().
+bool may_park() noexcept;
 
 /// Puts the running goroutine behind all others, then lets them run. For hand-offs.
 void yield_to_others();

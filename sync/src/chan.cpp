@@ -136,7 +136,7 @@ namespace {
 }  // namespace
 
 void chan_send(chan_core* core, const void* elem) {
-    check_preempt();
+    const runtime_entry entry;
     if (core == nullptr) wait_for_ever(wait_reason::chan_send_nil);
     channel* c = as_channel(core);
     c->mu.acquire();
@@ -154,7 +154,7 @@ void chan_send(chan_core* core, const void* elem) {
 }
 
 try_status chan_try_send(chan_core* core, const void* elem) {
-    check_preempt();
+    const runtime_entry entry;
     if (core == nullptr) return try_status::not_ready;
     channel* c = as_channel(core);
     // Closed first, then full: a channel that was open and is full now was both at the first load
@@ -175,7 +175,7 @@ try_status chan_try_send(chan_core* core, const void* elem) {
 // ---- receive ----------------------------------------------------------------------------------
 
 bool chan_recv(chan_core* core, void* out) {
-    check_preempt();
+    const runtime_entry entry;
     if (core == nullptr) wait_for_ever(wait_reason::chan_recv_nil);
     channel* c = as_channel(core);
     c->mu.acquire();
@@ -193,7 +193,7 @@ bool chan_recv(chan_core* core, void* out) {
 }
 
 try_status chan_try_recv(chan_core* core, void* out) noexcept {
-    check_preempt();
+    const runtime_entry entry;
     if (core == nullptr) return try_status::not_ready;
     channel* c = as_channel(core);
     if (c->recv_blocked()) {
@@ -230,7 +230,7 @@ bool move_waiter(const parked_waiter* self, stack_move& mv) noexcept VOLE_NO_TS 
 // ---- close ------------------------------------------------------------------------------------
 
 void chan_close(chan_core* core) {
-    check_preempt();
+    const runtime_entry entry;
     if (core == nullptr) throw_runtime_error("close of nil channel");
     channel* c = as_channel(core);
     c->mu.acquire();
@@ -262,6 +262,7 @@ void chan_close(chan_core* core) {
 // ---- boxes that come back ---------------------------------------------------------------------
 
 void chan_put_back(chan_core* core, box_base* box) noexcept {
+    const runtime_pin pin;
     channel* c = as_channel(core);
     c->mu.acquire();
     // A receiver that parked meanwhile is owed the value now.

@@ -40,7 +40,7 @@ constexpr std::int64_t starvation_ns = 1'000'000;
 }
 
 void mutex::lock_slow() {
-    check_preempt();
+    const runtime_entry entry;
     park_scope self;
     addr_waiter w;
     w.g = self.g();
@@ -105,13 +105,17 @@ void mutex::lock_slow() {
     }
 }
 
+// Whoever is to give way does so without the lock.
 void mutex::unlock_slow() {
+    release();
+    const runtime_entry entry;
+}
+
+void mutex::release() {
     std::uint32_t held = locked;
     // release: pairs with the acquire of whoever locks next.
-    if (state_.compare_exchange_strong(held, 0, memory_order_release, memory_order_relaxed)) {
-        check_preempt();
-        return;
-    }
+    if (state_.compare_exchange_strong(held, 0, memory_order_release, memory_order_relaxed)) return;
+    const runtime_pin pin;
     if ((state_.load(memory_order_relaxed) & locked) == 0) {
         fatal("sync: unlock of unlocked mutex");
     }
@@ -130,7 +134,7 @@ void mutex::unlock_slow() {
             b.mu.release();
             ready(g);
             // The rest of the time slice goes with the lock (SYNC-8).
-            if (current_g() != nullptr) yield_to_others();
+            if (may_park()) yield_to_others();
             return;
         }
     }
@@ -138,7 +142,6 @@ void mutex::unlock_slow() {
         // release: the next holder sees what this one did.
         state_.fetch_and(~(locked | starving), memory_order_release);
         b.mu.release();
-        check_preempt();
         return;
     }
     addr_waiter* w = b.pop(this);
@@ -150,7 +153,6 @@ void mutex::unlock_slow() {
     }
     b.mu.release();
     if (w != nullptr) ready(w->g);
-    check_preempt();
 }
 
 }  // namespace vole

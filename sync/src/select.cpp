@@ -242,7 +242,7 @@ class selection : public parked_waiter {
 
 std::size_t chan_select(select_case* cases, std::size_t n, bool has_default, select_waiter* waiters,
                         std::uint32_t* poll_order, std::uint32_t* lock_order) {
-    check_preempt();
+    const runtime_entry entry;
     selection s(cases, n, waiters, poll_order, lock_order);
     if (const std::size_t i = s.try_one(); i != select_default) return i;
     s.shuffle();

@@ -49,6 +49,7 @@ void wait_group::add(int delta) {
                                            memory_order_acq_rel, memory_order_relaxed));
     if (count != 0 || waiters_of(seen) == 0) return;
 
+    const runtime_pin pin;  // the waiters first
     wait_bucket& b = bucket_of(this);
     addr_waiter* all = nullptr;
     addr_waiter** last = &all;
@@ -68,7 +69,7 @@ void wait_group::add(int delta) {
 }
 
 void wait_group::wait() {
-    check_preempt();
+    const runtime_entry entry;
     // acquire: pairs with add's release.
     if (count_of(state_.load(memory_order_acquire)) == 0) return;
     wait_bucket& b = bucket_of(this);

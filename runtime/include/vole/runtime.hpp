@@ -12,6 +12,7 @@
 
 #include <vole/config.hpp>
 #include <vole/detail/spawn.hpp>
+#include <vole/preempt.hpp>
 #include <vole/stack.hpp>
 
 namespace vole::inline v0 {
@@ -205,8 +206,7 @@ struct runtime_stats {
     std::uint64_t steals;                  ///< successful steals
     std::uint64_t stolen;                  ///< goroutines moved by them
     std::uint64_t global_pops;             ///< goroutines taken from the global queue
-    std::uint64_t preempt_requests;        ///< by sysmon, for a time slice above 10 ms
-    std::uint64_t preempt_yields;          ///< goroutines that followed one
+    preempt::counts preempt;               ///< see <vole/preempt.hpp>
     std::uint64_t handoffs;                ///< Ps given away on entering a blocking call
     std::uint64_t retakes;                 ///< Ps taken by sysmon from system calls
     std::uint64_t stack_slots;             ///< slots of the default size with memory behind them

@@ -95,6 +95,12 @@ settings parse_settings(const char* text, void (*warn)(const char* message)) noe
             understood = parse_switch(value, result.stackexplain);
         } else if (name == "stackverify") {
             understood = parse_switch(value, result.stackverify);
+        } else if (name == "asyncpreemptoff") {
+            understood = parse_switch(value, result.asyncpreemptoff);
+        } else if (name == "preempttrace") {
+            understood = parse_switch(value, result.preempttrace);
+        } else if (name == "preemptexplain") {
+            understood = parse_switch(value, result.preemptexplain);
         } else {
             complain(warn, "unknown setting", item);
             continue;

@@ -16,6 +16,9 @@ struct settings {
     bool stacktrace = false;      // stacktrace=1: a line for each growth of a stack
     bool stackexplain = false;    // stackexplain=1: a readable account of each growth
     bool stackverify = false;     // stackverify=1: stacks that copies left stay inaccessible
+    bool asyncpreemptoff = false;  // asyncpreemptoff=1: no goroutine is stopped by a signal
+    bool preempttrace = false;     // preempttrace=1: a line for each preemption
+    bool preemptexplain = false;   // preemptexplain=1: a readable account of each
 };
 
 /// `warn` is called with each complaint, without newline; the message dies with the call. Either

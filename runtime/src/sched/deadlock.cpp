@@ -30,7 +30,7 @@ bool everything_asleep() noexcept VOLE_REQUIRES(sched.mu) {
     if (sched.m_count == 0 || sched.idle_m_count + sched.locked_m_idle != sched.m_count) {
         return false;
     }
-    if (sched.global.size() != 0 || sched.stopping.load(memory_order_relaxed)) return false;
+    if (global_count() != 0 || sched.stopping.load(memory_order_relaxed)) return false;
     const std::uint32_t n = sched.procs.load(memory_order_relaxed);
     if (sched.idle_p_count.load(memory_order_relaxed) != n) return false;
     for (std::uint32_t i = 0; i < n; ++i) {
@@ -53,7 +53,7 @@ finding look() noexcept {
                         sched.external_wakers.load(memory_order_relaxed) == 0 &&
                         sched.threads_parked.load(memory_order_relaxed) == 0 && everything_asleep();
     return {asleep, sched.mains_gone != 0 && count_goroutines() == 0, sched.sleep_generation,
-            std::uint64_t{sched.m_count} + 1 + sched.runs_waiting + sanitizer_threads};
+            std::uint64_t{sched.m_count} + 1 + sched.runs_waiting + sanitizer_threads + narrator_threads()};
 }
 
 }  // namespace

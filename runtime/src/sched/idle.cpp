@@ -50,14 +50,14 @@ P* idle_p_get() noexcept {
 
 void acquire_p(M* m, P* p) noexcept {
     m->p = p;
-    p->m = m;
+    p->m.store(m, memory_order_relaxed);
     p->status.store(p_status::running, memory_order_release);
 }
 
 P* release_p(M* m) noexcept {
     P* p = m->p;
     m->p = nullptr;
-    p->m = nullptr;
+    p->m.store(nullptr, memory_order_relaxed);
     return p;
 }
 

@@ -15,6 +15,7 @@ namespace vole::inline v0 {
 VOLE_FITS_SMALL_STACK;
 
 void lock_os_thread() {
+    const detail::runtime_entry entry;
     detail::M* m = detail::current_m();
     if (m == nullptr || m->curg == nullptr) return;
     detail::G* g = m->curg;
@@ -27,6 +28,7 @@ void lock_os_thread() {
 }
 
 void unlock_os_thread() {
+    const detail::runtime_entry entry;
     detail::M* m = detail::current_m();
     if (m == nullptr || m->curg == nullptr) return;
     detail::G* g = m->curg;

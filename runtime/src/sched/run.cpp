@@ -33,9 +33,7 @@ constinit atomic<std::uint32_t> state{not_started};
 // The next entry of that thread's goroutine, and every path of ordinary threads, finds out.
 void poison_child() {
     sched.poisoned.store(true, memory_order_relaxed);
-    if (const M* m = current_m(); m != nullptr && m->p != nullptr) {
-        m->p->preempt.store(true, memory_order_relaxed);
-    }
+    if (M* m = current_m(); m != nullptr) m->attention.store(attend_preempt, memory_order_relaxed);
 }
 
 void start(int max_procs) {
@@ -54,6 +52,7 @@ void start(int max_procs) {
             }
         }
         prepare_process_threads();
+        start_preemption();
         start_sysmon_thread();
         sysmon_runs = true;
         pthread_atfork(nullptr, nullptr, poison_child);
@@ -121,6 +120,8 @@ void main_entry(void* closure) {
 }
 
 }  // namespace
+
+bool runtime_has_started() noexcept { return state.load(memory_order_acquire) != not_started; }
 
 void ensure_runtime(int max_procs) {
     // acquire: pairs with the release after the start.

@@ -158,6 +158,13 @@ class run_queue {
     /// Whether there is nothing, at one moment: see runq.cpp. For the re-check before sleeping.
     bool empty() const noexcept;
 
+    /// The next in the ring, or null. A thief may take it at any moment.
+    G* peek_ring() const noexcept {
+        const std::uint32_t head = head_.load(memory_order_acquire);
+        if (head == tail_.load(memory_order_relaxed)) return nullptr;
+        return ring_[head % capacity].load(memory_order_relaxed);
+    }
+
     std::uint32_t ring_size() const noexcept {
         return tail_.load(memory_order_relaxed) - head_.load(memory_order_relaxed);
     }

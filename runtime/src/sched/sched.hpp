@@ -21,8 +21,10 @@
 #include "runtime/internal/futex.hpp"
 #include "runtime/internal/g.hpp"
 #include "runtime/internal/lock.hpp"
+#include "runtime/internal/m.hpp"
 #include "runtime/internal/park.hpp"
 #include "runtime/src/os/cpus.hpp"
+#include "runtime/src/preempt/preempt.hpp"
 #include "runtime/src/sched/runq.hpp"
 #include "runtime/src/stack/attach.hpp"
 #include "runtime/src/stack/segment.hpp"
@@ -39,7 +41,7 @@ enum class p_status : std::uint32_t {
 
 struct p_stats {  // written by the P's owner only, read by anybody: relaxed, no read-modify-write
     atomic<std::uint64_t> switches{0}, direct{0}, steals{0}, stolen{0}, global_pops{0};
-    atomic<std::uint64_t> created{0}, ended{0}, preempt_yields{0};
+    atomic<std::uint64_t> created{0}, ended{0};
 };
 inline void bump(atomic<std::uint64_t>& n, std::uint64_t by = 1) noexcept {
     n.store(n.load(memory_order_relaxed) + by, memory_order_relaxed);
@@ -54,12 +56,12 @@ struct slot_cache {
 struct alignas(64) P {
     static constexpr std::uint32_t g_cache = 64;
 
-    atomic<bool> preempt{false};          // sysmon or stop-the-world: yield at the next entry
     atomic<std::uint32_t> sched_tick{0};  // incremented at each new time slice
     atomic<std::uint32_t> syscall_tick{0};
+    atomic<std::int64_t> resumed_at{0};  // nanotime: when a frozen goroutine last went on on it
     atomic<p_status> status{p_status::dead};
-    M* m = nullptr;
-    P* link = nullptr;  // idle list
+    atomic<M*> m{nullptr};  // relaxed: a guess for all but its owner
+    P* link = nullptr;      // idle list
     std::uint32_t id = 0;
     std::uint32_t random = 1;
     std::uint32_t wake_skips = 0;  // wake-ups still to be left out, see wake_slow
@@ -72,44 +74,9 @@ struct alignas(64) P {
 
     // sysmon's own notes about this P
     std::uint64_t seen_switches = 0;
-    std::uint32_t seen_tick = 0;
     std::uint32_t seen_syscall_tick = 0;
-    std::int64_t seen_when = 0;
     std::int64_t seen_syscall_when = 0;
-};
-
-struct M {
-    // switch path
-    G* curg = nullptr;  // null on g0
-    P* p = nullptr;
-    void* g0_top = nullptr;    // where mcall and system-stack calls start
-    eh_state* eh = nullptr;    // this thread's C++ exception state
-    int* errno_ptr = nullptr;  // this thread's errno
-    park_commit commit = nullptr;
-    void* commit_arg = nullptr;
-    G* commit_g = nullptr;
-    G* pending = nullptr;            // chosen, but locked to another thread: for g0 to pass on
-    stack_segment* spare = nullptr;  // 64 KiB segments to borrow; popped by __morestack
-    std::uint32_t spare_count = 0;
-    bool spinning = false;
-    bool on_system_stack = false;
-    std::uint32_t blocking_depth = 0;
-
-    G* locked_g = nullptr;
-    P* next_p = nullptr;  // handed over by whoever wakes this M
-    P* old_p = nullptr;   // the one it had when it went into a system call
-    note parked;
-    M* link = nullptr;     // idle list
-    M* all = nullptr;      // sched.all_ms; Ms are not freed, dead ones are reused
-    bool exiting = false;  // its locked goroutine ended: the thread ends too
-    std::uint32_t id = 0;
-    arch::gobuf exit_context;  // the bottom frame of the thread, to leave by
-    void* signal_stack = nullptr;
-#if defined(VOLE_ASAN) || defined(VOLE_TSAN)
-    void* sanitizer = nullptr;  // g0's fake stack or fiber
-    const void* stack_bottom = nullptr;
-    std::size_t stack_bytes = 0;
-#endif
+    slice_notes slice;
 };
 
 struct scheduler {
@@ -126,6 +93,8 @@ struct scheduler {
     atomic<P*> all_ps[max_procs_limit] = {};
 
     batch_queue global VOLE_GUARDED_BY(mu);
+    g_list frozen VOLE_GUARDED_BY(mu);  // each with a thread of its own: preempt/freeze.cpp
+    bool frozen_turn VOLE_GUARDED_BY(mu) = false;  // the next taken globally is a frozen one
     P* idle_ps VOLE_GUARDED_BY(mu) = nullptr;
     M* idle_ms VOLE_GUARDED_BY(mu) = nullptr;
     lock free_mu{lock_rank::gslab};  // apart from mu: a busy list
@@ -155,7 +124,6 @@ struct scheduler {
     atomic<std::uint64_t> next_id{1};
     atomic<std::uint64_t> g_count{0};  // Gs that have memory
     atomic<std::uint64_t> threads_created{0};
-    atomic<std::uint64_t> preempt_requests{0};
     atomic<std::uint64_t> retakes{0};
     atomic<std::uint64_t> handoffs{0};
     atomic<std::uint64_t> maxprocs_updates{0};
@@ -173,11 +141,11 @@ struct scheduler {
 
 extern scheduler sched;
 
-inline M* current_m() noexcept { return static_cast<M*>(arch::this_port::current_m()); }
-
 // ---- switch.cpp -----------------------------------------------------------------------------
 /// goroutine: gives way to the next one; `commit` runs once g is off its stack.
 void switch_out(M* m, G* g, park_commit commit, void* arg) noexcept;
+/// goroutine: to the tail of the global queue, with no successor of its own choice.
+void give_way_globally(M* m, G* g) noexcept;
 /// The first code on a thread's g0; schedules until the thread is to end.
 [[noreturn]] void g0_start(void* m) noexcept;
 /// Any: runs what the goroutine that was left asked to run.
@@ -190,6 +158,11 @@ G* schedule(M* m, bool* inherit) noexcept;
 void run_queue_put(P* p, G* g, bool next) noexcept;
 void global_put(G* g) noexcept VOLE_REQUIRES(sched.mu);
 void global_put_list(g_list& list) noexcept VOLE_REQUIRES(sched.mu);
+void global_put_frozen(G* g) noexcept VOLE_REQUIRES(sched.mu);
+/// The one that has waited longest; there must be one.
+G* global_take_frozen() noexcept VOLE_REQUIRES(sched.mu);
+/// Goroutines that any P may take: those in the global queue and the frozen ones.
+std::uint32_t global_count() noexcept VOLE_REQUIRES(sched.mu);
 /// Takes up to `most` (0: a fair share, SCHED-18) out of the global queue.
 g_list global_take(std::uint32_t most) noexcept VOLE_REQUIRES(sched.mu);
 /// Gives one of them, queues the others on p. Not under the lock: a cache miss for each.
@@ -232,7 +205,7 @@ void stop_locked_m(M* m) noexcept;
 void start_locked_m(M* m, G* g) noexcept;
 
 // ---- thread.cpp -----------------------------------------------------------------------------
-/// Any: a new M that begins with p. False: the system gives no thread.
+/// Any: a new M that begins with p, or asleep if that is null. False: the system gives no thread.
 bool new_m(P* p, bool spinning) noexcept;
 /// sysmon: creates the threads that locked threads asked for.
 void create_requested_threads() noexcept;
@@ -243,6 +216,8 @@ void start_sysmon_thread();
 /// goroutine: about to make a system call that is usually short; sysmon takes the P if it is not.
 void enter_syscall() noexcept;
 void leave_syscall() noexcept;
+/// goroutine, status syscall, without a P: waits for one.
+void take_p_again(M* m, G* g) noexcept;
 
 // ---- sysmon.cpp, stw.cpp, maxprocs.cpp ------------------------------------------------------
 void sysmon_main() noexcept;
@@ -258,6 +233,7 @@ void update_maxprocs() noexcept;
 // ---- spawn.cpp, run.cpp, deadlock.cpp -------------------------------------------------------
 /// Starts the runtime once; throws std::system_error or std::bad_alloc, and may be tried again.
 void ensure_runtime(int max_procs = 0);
+bool runtime_has_started() noexcept;
 /// Any, on the thread that owns p: takes a dead goroutine apart.
 void recycle(P* p, G* g) noexcept;
 void drain_caches(P* p) noexcept VOLE_REQUIRES(sched.mu);
@@ -267,6 +243,7 @@ void for_each_g(void (*f)(G*, void*), void* arg) noexcept;
 std::uint64_t count_goroutines() noexcept;
 void install_fault_handler() noexcept;
 void* install_signal_stack() noexcept;
+std::size_t signal_stack_bytes() noexcept;
 void remove_signal_stack(void* stack) noexcept;
 
 }  // namespace vole::detail

@@ -24,15 +24,30 @@ std::uint32_t next_random(P* p) noexcept {
 
 // ---- queues -----------------------------------------------------------------------------------
 
+std::uint32_t global_count() noexcept { return sched.global.size() + sched.frozen.size; }
+
 void global_put(G* g) noexcept {
     sched.global.push(g);
     // seq_cst: published before wake() looks for sleepers (idle.cpp).
-    sched.global_size.store(sched.global.size(), memory_order_seq_cst);
+    sched.global_size.store(global_count(), memory_order_seq_cst);
 }
 
 void global_put_list(g_list& list) noexcept {
     sched.global.push(list);
-    sched.global_size.store(sched.global.size(), memory_order_seq_cst);
+    sched.global_size.store(global_count(), memory_order_seq_cst);
+}
+
+void global_put_frozen(G* g) noexcept {
+    // Those who wait in the other queue have waited for longer.
+    if (sched.frozen.size == 0) sched.frozen_turn = false;
+    sched.frozen.push_back(g);
+    sched.global_size.store(global_count(), memory_order_seq_cst);
+}
+
+G* global_take_frozen() noexcept {
+    G* g = sched.frozen.pop_front();
+    sched.global_size.store(global_count(), memory_order_relaxed);
+    return g;
 }
 
 void give_work_away(P* p) noexcept {
@@ -44,13 +59,21 @@ void give_work_away(P* p) noexcept {
 
 g_list global_take(std::uint32_t most) noexcept {
     const std::uint32_t size = sched.global.size();
+    // Frozen ones come one at a time, and in turn with the others.
+    const bool turn = sched.frozen_turn;
+    sched.frozen_turn = !turn;
+    if (sched.frozen.size != 0 && (size == 0 || turn)) {
+        g_list one;
+        one.push_back(global_take_frozen());
+        return one;
+    }
     if (size == 0) return {};
     std::uint32_t n = size / sched.procs.load(memory_order_relaxed) + 1;
     if (n > size) n = size;
     if (most != 0 && n > most) n = most;
     if (n > run_queue::capacity / 2) n = run_queue::capacity / 2;
     g_list taken = sched.global.take(n);
-    sched.global_size.store(sched.global.size(), memory_order_relaxed);
+    sched.global_size.store(global_count(), memory_order_relaxed);
     return taken;
 }
 
@@ -173,7 +196,7 @@ void found_work(M* m) noexcept {
 bool recheck(M* m) noexcept {
     {
         lock_guard held(sched.mu);
-        if (sched.global.size() != 0) {
+        if (global_count() != 0) {
             if (P* p = idle_p_get(); p != nullptr) {
                 acquire_p(m, p);
                 return true;
@@ -290,12 +313,14 @@ G* schedule(M* m, bool* inherit) noexcept {
         G* g = m->pending;
         if (g != nullptr) {
             m->pending = nullptr;
+            if (g->sched.sp == nullptr) g = prefer_frozen(g);
         } else if (sched.stopping.load(memory_order_acquire)) {
             stop_for_the_world(m);
             continue;
         } else {
             g = find_runnable(m, inherit);
             if (g == nullptr) continue;
+            if (g->sched.sp == nullptr) g = prefer_frozen(g);
             if (m->spinning) found_work(m);
         }
         if (g->locked_m != nullptr && g->locked_m != m) {

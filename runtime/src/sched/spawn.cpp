@@ -153,7 +153,7 @@ void drop(G* g) noexcept {
 
 spawn_ticket spawn_begin(const go_options& opts, std::size_t size, std::size_t align) {
     ensure_runtime();
-    check_preempt();
+    const runtime_entry entry;
     if (sched.poisoned.load(memory_order_relaxed)) [[unlikely]] {
         fatal("runtime used in a forked child");
     }
@@ -180,9 +180,13 @@ spawn_ticket spawn_begin(const go_options& opts, std::size_t size, std::size_t a
     return {g, g->closure};
 }
 
-void spawn_abort(spawn_ticket t) noexcept { drop(t.g); }
+void spawn_abort(spawn_ticket t) noexcept {
+    const runtime_pin pin;
+    drop(t.g);
+}
 
 void spawn_commit(spawn_ticket t, void (*entry)(void*), void (*destroy)(void*)) noexcept {
+    const runtime_pin pin;
     G* g = t.g;
     g->entry = entry;
     g->destroy = destroy;
@@ -294,9 +298,13 @@ VOLE_NO_TSAN void vole_goroutine_main(void* arg) {
     G* g = static_cast<G*>(arg);
     tell_arrived(current_m(), g);
     finish_switch();
+    runtime_depth()->store(0, memory_order_release);
     run_body(g);
 }
 VOLE_NO_TSAN void vole_goroutine_exit() noexcept {
-    vole::detail::end_goroutine(vole::detail::current_g());
+    using namespace vole::detail;
+    count_in();
+    if (M* m = current_m(); m->attention.load(memory_order_relaxed) != 0) answer_attention();
+    end_goroutine(current_g());
 }
 }

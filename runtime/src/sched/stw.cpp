@@ -28,14 +28,15 @@ void unlock_world() noexcept {
     if (world.exchange(0, memory_order_release) == 2) futex_wake(&world, 1);
 }
 
-void ask_running_ps() noexcept {
-    release_mode.fetch_or(release_attention, memory_order_relaxed);  // sysmon takes it back
+// The first time without a signal: most come by an entry sooner.
+void ask_running_ps(int round) noexcept {
     const std::uint32_t n = sched.procs.load(memory_order_relaxed);
     for (std::uint32_t i = 0; i < n; ++i) {
         P* p = sched.all_ps[i].load(memory_order_relaxed);
-        if (p->status.load(memory_order_relaxed) == p_status::running) {
-            p->preempt.store(true, memory_order_relaxed);
-        }
+        if (p->status.load(memory_order_relaxed) != p_status::running) continue;
+        ask_to_yield(p);
+        M* m = p->m.load(memory_order_relaxed);
+        if (round != 0 && m != nullptr && signals_on()) send_preempt_signal(m);
     }
 }
 
@@ -76,8 +77,8 @@ void stop_the_world() noexcept {
         const std::uint32_t stopped_here = n - wait + 1;
         if (sched.stop_wait.fetch_sub(stopped_here, memory_order_acq_rel) == stopped_here) return;
     }
-    for (;;) {
-        ask_running_ps();
+    for (int round = 0;; ++round) {
+        ask_running_ps(round);
         if (sched.stop_wait.load(memory_order_acquire) == 0) return;
         futex_wait(&sched.stop_note, 0, 100'000);
     }
@@ -114,8 +115,7 @@ void start_the_world(std::uint32_t procs) noexcept {
         lock_guard held(sched.mu);
         for (std::uint32_t i = n; i-- > 0;) {
             P* p = sched.all_ps[i].load(memory_order_relaxed);
-            p->m = nullptr;
-            p->preempt.store(false, memory_order_relaxed);
+            p->m.store(nullptr, memory_order_relaxed);
             if (p->runq.empty()) {
                 idle_p_put(p);
             } else {
@@ -125,7 +125,7 @@ void start_the_world(std::uint32_t procs) noexcept {
             }
         }
         sched.stopping.store(false, memory_order_seq_cst);
-        global = sched.global.size() != 0;
+        global = global_count() != 0;
     }
     while (with_work != nullptr) {
         P* p = with_work;

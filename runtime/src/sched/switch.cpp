@@ -36,17 +36,22 @@ constexpr std::uint32_t spare_limit = 16;  // 64 KiB segments that an M keeps
 
 }  // namespace vole::detail
 
-// Read and written by the port's current_m() only; see there for why not by its C++ name.
+// Read and written by the port only; see current_m() there for why not by their C++ names.
 extern "C" {
 __attribute__((tls_model("initial-exec"), visibility("hidden"),
                used)) constinit thread_local void* vole_tls_m = nullptr;
+__attribute__((tls_model("initial-exec"), visibility("hidden"),
+               used)) constinit thread_local std::uint32_t vole_tls_depth = 0;
 }
 
 namespace vole::inline v0::detail {
 
 G* current_g() noexcept {
-    M* m = current_m();
-    return m != nullptr ? m->curg : nullptr;
+    count_in();
+    const M* m = current_m();
+    G* g = m != nullptr ? m->curg : nullptr;
+    count_out();
+    return g;
 }
 
 namespace {
@@ -61,8 +66,8 @@ inline void begin_turn(M* m, G* g, bool inherit) noexcept {
     P* p = m->p;
     if (!inherit) {
         p->sched_tick.store(p->sched_tick.load(memory_order_relaxed) + 1, memory_order_relaxed);
-        if (p->preempt.load(memory_order_relaxed)) [[unlikely]] {
-            p->preempt.store(false, memory_order_relaxed);
+        if (m->attention.load(memory_order_relaxed) != 0) [[unlikely]] {
+            m->attention.fetch_and(~attend_preempt, memory_order_relaxed);
         }
     }
     set_status(g, g_status::runnable, g_status::running);
@@ -97,7 +102,13 @@ inline G* pick_direct(M* m, bool* inherit) noexcept {
         m->pending = g;
         return nullptr;
     }
-    if (g->sched.sp == nullptr) attach_stack(p, g);
+    if (g->sched.sp == nullptr) {
+        if (frozen_threads() != 0) [[unlikely]] {
+            m->pending = g;  // g0 asks prefer_frozen
+            return nullptr;
+        }
+        attach_stack(p, g);
+    }
     return g;
 }
 
@@ -138,6 +149,7 @@ VOLE_NO_TSAN inline void switch_to_g0(M* m, G* g, bool ends) noexcept {
 // `commit` is set, g's status says what it is going to be.
 VOLE_NO_TSAN void give_way(M* m, G* g, G* next, bool inherit) noexcept {
     const bool ends = g->status.load(memory_order_relaxed) == g_status::dead;
+    const std::uint32_t depth = runtime_depth()->load(memory_order_relaxed);
     save_thread_state(m, g);
     if (next != nullptr) {
         direct_switch(m, g, next, inherit, ends);
@@ -145,6 +157,7 @@ VOLE_NO_TSAN void give_way(M* m, G* g, G* next, bool inherit) noexcept {
         switch_to_g0(m, g, ends);
     }
     // Somebody has resumed g, perhaps on another thread: m is stale.
+    runtime_depth()->store(depth, memory_order_relaxed);
     tell_arrived(current_m(), g);
     finish_switch();
 }
@@ -249,6 +262,18 @@ void ready(G* g, bool next) {
     wake();
 }
 
+bool may_park() noexcept {
+    const M* m = current_m();
+    return m != nullptr && m->curg != nullptr && m->p != nullptr && !m->on_system_stack;
+}
+
+namespace {
+void queue_globally(G* g, void*) noexcept {
+    lock_guard held(sched.mu);
+    global_put(g);
+}
+}  // namespace
+
 void yield_to_others() {
     M* m = current_m();
     G* g = m->curg;
@@ -268,37 +293,12 @@ void yield_to_others() {
         give_way(m, g, next, inherit);
         return;
     }
-    set_status(g, g_status::running, g_status::runnable);
-    leave_commit(
-        m, g,
-        [](G* self, void*) {
-            lock_guard held(sched.mu);
-            global_put(self);
-        },
-        nullptr);
-    give_way(m, g, nullptr, false);
+    give_way_globally(m, g);
 }
 
-void check_preempt() {
-    M* m = current_m();
-    if (m == nullptr) [[unlikely]]
-        return;
-    P* p = m->p;
-    if (p == nullptr || !p->preempt.load(memory_order_relaxed)) [[likely]]
-        return;
-    if (sched.poisoned.load(memory_order_relaxed)) fatal("runtime used in a forked child");
-    p->preempt.store(false, memory_order_relaxed);
-    if (m->on_system_stack || m->curg == nullptr) return;
-    bump(p->stats.preempt_yields);
-    G* g = m->curg;
+void give_way_globally(M* m, G* g) noexcept {
     set_status(g, g_status::running, g_status::runnable);
-    leave_commit(
-        m, g,
-        [](G* self, void*) {
-            lock_guard held(sched.mu);
-            global_put(self);
-        },
-        nullptr);
+    leave_commit(m, g, queue_globally, nullptr);
     give_way(m, g, nullptr, false);
 }
 
@@ -346,6 +346,7 @@ void gosched() {
         sched_yield();
         return;
     }
+    const runtime_entry entry;
     yield_to_others();
 }
 

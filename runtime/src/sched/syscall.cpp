@@ -86,7 +86,10 @@ void come_back(M* m, G* g) noexcept {
 
 }  // namespace
 
+void take_p_again(M* m, G* g) noexcept { come_back(m, g); }
+
 void enter_syscall() noexcept {
+    const runtime_entry entry;
     M* m = current_m();
     G* g = m->curg;
     set_status(g, g_status::running, g_status::syscall);
@@ -109,6 +112,7 @@ void enter_syscall() noexcept {
 }
 
 void leave_syscall() noexcept {
+    const runtime_pin pin;
     M* m = current_m();
     G* g = m->curg;
     P* p = m->old_p;
@@ -117,7 +121,7 @@ void leave_syscall() noexcept {
     if (p->status.compare_exchange_strong(expected, p_status::running, memory_order_acq_rel,
                                           memory_order_relaxed)) {
         m->p = p;
-        p->m = m;
+        p->m.store(m, memory_order_relaxed);
         set_status(g, g_status::syscall, g_status::running);
         return;
     }
@@ -125,6 +129,7 @@ void leave_syscall() noexcept {
 }
 
 void enter_blocking() noexcept {
+    const runtime_entry entry;
     M* m = current_m();
     if (m == nullptr || m->curg == nullptr) return;
     if (m->blocking_depth++ != 0) return;
@@ -137,6 +142,7 @@ void enter_blocking() noexcept {
 }
 
 void leave_blocking() noexcept {
+    const runtime_pin pin;
     M* m = current_m();
     if (m == nullptr || m->curg == nullptr) return;
     if (--m->blocking_depth != 0) return;

@@ -1,9 +1,9 @@
 // sysmon: the thread without a P that keeps the others honest.
 //
-// Each round it takes Ps from system calls that last, asks goroutines that have used up 10 ms to
-// yield, once a second looks whether the number of CPUs changed and gives pages of unused stacks
+// Each round it takes Ps from system calls that last, watches time slices (preempt/watch.cpp), once a
+// second looks whether the number of CPUs changed and gives pages of unused stacks
 // back, and prints the scheduler's trace if asked. It sleeps 20 us between rounds while there is
-// something to do, doubling to 10 ms after 50 idle rounds, and sleeps for good (until woken) while
+// something to do, doubling to 5 ms after 50 idle rounds, and sleeps for good (until woken) while
 // every P is idle (SCHED-39..41).
 //
 // Stack: its own thread's. Takes sched.mu. Allocates nothing.
@@ -21,7 +21,9 @@ namespace {
 
 constexpr std::int64_t slice_ns = 10'000'000;
 constexpr std::int64_t least_sleep_ns = 20'000;
-constexpr std::int64_t most_sleep_ns = 10'000'000;
+constexpr std::int64_t most_sleep_ns = 5'000'000;
+// While goroutines wait behind one that runs: what its time slice may be off by.
+constexpr std::int64_t most_sleep_behind_ns = 2'500'000;
 constexpr std::int64_t second_ns = 1'000'000'000;
 constexpr std::int64_t look_ns = 100;  // at one goroutine; all looks together take 1 % of a core
 
@@ -50,21 +52,13 @@ bool retake_from_syscall(P* p, std::int64_t now) noexcept {
     return true;
 }
 
-void ask_to_yield(P* p, std::int64_t now) noexcept {
-    const std::uint32_t tick = p->sched_tick.load(memory_order_relaxed);
-    if (p->seen_tick != tick) {
-        p->seen_tick = tick;
-        p->seen_when = now;
-        return;
-    }
-    if (now - p->seen_when < slice_ns || p->preempt.load(memory_order_relaxed)) return;
-    p->preempt.store(true, memory_order_relaxed);
-    release_mode.fetch_or(release_attention, memory_order_relaxed);
-    sched.preempt_requests.fetch_add(1, memory_order_relaxed);
-}
+struct round {
+    bool did = false;     // something that calls for another look soon
+    bool behind = false;  // goroutines wait behind one that runs
+};
 
-bool inspect_all(std::int64_t now) noexcept {
-    bool did = false;
+round inspect_all(std::int64_t now) noexcept {
+    round result;
     bool asked = false;
     bool waiting = false;  // a goroutine, since the last round, behind one that runs
     const std::uint32_t n = sched.procs.load(memory_order_acquire);
@@ -72,11 +66,13 @@ bool inspect_all(std::int64_t now) noexcept {
         P* p = sched.all_ps[i].load(memory_order_acquire);
         if (p == nullptr) continue;
         switch (p->status.load(memory_order_acquire)) {
-            case p_status::running: ask_to_yield(p, now); break;
-            case p_status::syscall: did |= retake_from_syscall(p, now); break;
+            case p_status::running:
+                result.behind |= watch_slice(p, now);
+                asked |= p->slice.asked;
+                break;
+            case p_status::syscall: result.did |= retake_from_syscall(p, now); break;
             default: break;
         }
-        asked |= p->preempt.load(memory_order_relaxed);
         const std::uint64_t switches = p->stats.switches.load(memory_order_relaxed);
         waiting |= !p->runq.empty_hint() && switches == p->seen_switches;
         p->seen_switches = switches;
@@ -90,9 +86,10 @@ bool inspect_all(std::int64_t now) noexcept {
     if (sched.idle_p_count.load(memory_order_relaxed) != 0 &&
         (waiting || sched.global_size.load(memory_order_relaxed) != 0)) {
         wake();
-        did = true;
+        result.did = true;
     }
-    return did;
+    result.behind |= watch_detached(now);
+    return result;
 }
 
 void trace_line(std::int64_t now, std::int64_t start) noexcept {
@@ -140,6 +137,7 @@ void sysmon_main() noexcept {
     std::int64_t sleep = least_sleep_ns;
     int idle_rounds = 0;
     bool memory_to_give = true;
+    bool behind = false;
     for (;;) {
         if (idle_rounds == 0) {
             sleep = least_sleep_ns;
@@ -147,7 +145,7 @@ void sysmon_main() noexcept {
             sleep *= 2;
             if (sleep > most_sleep_ns) sleep = most_sleep_ns;
         }
-        sched.sysmon_note.sleep_for(sleep);
+        sched.sysmon_note.sleep_for(std::min(sleep, behind ? most_sleep_behind_ns : most_sleep_ns));
         sched.sysmon_note.clear();
         create_requested_threads();
         std::int64_t now = nanotime();
@@ -160,7 +158,9 @@ void sysmon_main() noexcept {
             memory_to_give = true;  // for all we know
             now = nanotime();
         }
-        idle_rounds = inspect_all(now) ? 0 : idle_rounds + 1;
+        const round looked = inspect_all(now);
+        behind = looked.behind;
+        idle_rounds = looked.did ? 0 : idle_rounds + 1;
         if (now - last_update >= second_ns) {
             last_update = now;
             update_maxprocs();

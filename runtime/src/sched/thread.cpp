@@ -26,11 +26,13 @@ void begin_thread(M* m) noexcept {
     m->errno_ptr = &errno;
     m->signal_stack = install_signal_stack();
     tell_thread(m);
-    acquire_p(m, m->next_p);
+    begin_preemptible_thread(m);
+    if (m->next_p != nullptr) acquire_p(m, m->next_p);
     m->next_p = nullptr;
 }
 
 void end_thread(M* m) noexcept {
+    end_preemptible_thread(m);
     arch::this_port::set_current_m(nullptr);
     remove_signal_stack(m->signal_stack);
     m->signal_stack = nullptr;
@@ -166,6 +168,7 @@ void create_requested_threads() noexcept {
         P* p = m->next_p;
         if (m->spinning) sched.spinning.fetch_sub(1, memory_order_seq_cst);
         put_back(m);
+        if (p == nullptr) continue;
         lock_guard held(sched.mu);
         give_work_away(p);
         idle_p_put(p);

@@ -162,6 +162,7 @@ const stack_segment* segment_at(const G* g, const void* sp) noexcept {
 }
 
 void on_g0(void (*fn)(void*), void* arg) noexcept {
+    const runtime_pin pin;
     M* m = current_m();
     if (m == nullptr || m->curg == nullptr || m->on_system_stack) {
         fn(arg);
@@ -198,6 +199,7 @@ __attribute__((visibility("hidden"))) std::ptrdiff_t vole_newstack(vole::detail:
 std::ptrdiff_t vole_newstack(vole::detail::G* g, vole::detail::growth* at) {
     using namespace vole::detail;
     const int saved = errno;
+    const runtime_pin pin;
     M* m = current_m();
     m->on_system_stack = true;  // g0 is in use
     const stack_segment* before = g->stack;
@@ -219,6 +221,7 @@ _Unwind_Reason_Code vole_morestack_personality(int, _Unwind_Action actions, _Unw
     // The unwinder itself may still run on the segment that is left here. Nobody takes it meanwhile:
     // only this thread could, and it runs no instrumented code before the next landing pad, which is
     // on the older segment.
+    const runtime_pin pin;
     if ((actions & _UA_CLEANUP_PHASE) != 0) leave_segment(current_m(), current_g());
     return _URC_CONTINUE_UNWIND;
 }

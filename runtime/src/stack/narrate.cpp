@@ -1,17 +1,11 @@
 // See narrate.hpp.
 #include "runtime/src/stack/narrate.hpp"
 
-#include <cxxabi.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstdlib>
-#include <cstring>
-
 #include "runtime/internal/fatal.hpp"
 #include "runtime/internal/futex.hpp"
 #include "runtime/src/sched/sched.hpp"
 #include "runtime/src/stack/verify.hpp"
+#include "runtime/src/trace/account.hpp"
 #include "runtime/src/trace/unwind.hpp"
 
 namespace vole::inline v0::detail {
@@ -26,56 +20,6 @@ message& begin_line(message& line, const G* g) noexcept {
     if (g->name != nullptr) line << " \"" << g->name << "\"";
     return line;
 }
-
-// Several lines, written at once by the destructor.
-class account {
-  public:
-    account() = default;
-    account(const account&) = delete;
-    account& operator=(const account&) = delete;
-    ~account() {
-        const int saved = errno;
-        [[maybe_unused]] const ssize_t n = write(2, text_, size_);  // nothing can be done about it
-        errno = saved;
-    }
-    /// Whatever the caller has put into `line`.
-    void add(const message& line) noexcept {
-        for (const char* s = line.c_str(); *s != '\0' && size_ < sizeof(text_) - 1;)
-            text_[size_++] = *s++;
-        text_[size_++] = '\n';
-    }
-
-  private:
-    char text_[4096];
-    std::size_t size_ = 0;
-};
-
-struct shown_name {
-    char text[72];
-
-    explicit shown_name(std::uintptr_t pc) noexcept {
-        char mangled[512];
-        message number;
-        const char* from = number.hex(pc).c_str();
-        char* plain = nullptr;
-        if (function_name(pc, mangled, sizeof(mangled))) {
-            int status = 0;
-            plain = abi::__cxa_demangle(mangled, nullptr, nullptr, &status);
-            from = plain != nullptr ? plain : mangled;
-        }
-        // A stand-in for a function that is not instrumented (arch/amd64/foreign.def).
-        constexpr const char stand_in[] = "__wrap_";
-        if (std::strncmp(from, stand_in, sizeof(stand_in) - 1) == 0) from += sizeof(stand_in) - 1;
-        const bool whole = std::strlen(from) < sizeof(text);
-        std::strncpy(text, from, sizeof(text) - 1);
-        text[sizeof(text) - 1] = '\0';
-        if (!whole) std::memcpy(text + sizeof(text) - 4, "...", 3);
-        std::free(plain);
-    }
-    bool operator==(const shown_name& other) const noexcept {
-        return std::strcmp(text, other.text) == 0;
-    }
-};
 
 void add_opening(account& out, const G* g, const char* what) noexcept {
     message line;

@@ -76,12 +76,12 @@ void on_fault(int signal, siginfo_t* info, void* context) {
     pass_on(signal == SIGSEGV ? previous_segv : previous_bus, signal, info, context);
 }
 
+}  // namespace
+
 std::size_t signal_stack_bytes() noexcept {
     constexpr std::size_t ours = 32 * 1024;
     return (getauxval(AT_MINSIGSTKSZ) + ours + 4095) / 4096 * 4096;
 }
-
-}  // namespace
 
 void install_fault_handler() noexcept {
     struct sigaction ours {};

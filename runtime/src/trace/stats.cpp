@@ -27,6 +27,39 @@ std::uint64_t count_goroutines() noexcept {
 
 namespace vole::inline v0 {
 
+namespace {
+preempt::counts read_preempt_counts() noexcept {
+    using namespace detail;
+    const preempt_totals& t = preempt_total;
+    const auto read = [](const atomic<std::uint64_t>& n) { return n.load(memory_order_relaxed); };
+    const auto refused = [&](refusal why) {
+        return read(t.refusals[static_cast<std::size_t>(why)]);
+    };
+    return {.requests = read(t.requests),
+            .yields = read(t.yields),
+            .signals_sent = read(t.signals_sent),
+            .signals_seen = read(t.signals_seen),
+            .freezes = read(t.freezes),
+            .injections = read(t.injections),
+            .refused_request = refused(refusal::request),
+            .refused_runtime = refused(refusal::runtime),
+            .refused_stack = refused(refusal::stack),
+            .refused_code = refused(refusal::code),
+            .refused_handler = refused(refusal::handler),
+            .refused_work = refused(refusal::work),
+            .refused_thread = refused(refusal::thread),
+            .refused_cap = refused(refusal::cap),
+            .refused_elsewhere = refused(refusal::elsewhere),
+            .passed_on = read(t.passed_on),
+            .detached_blocked = read(t.detached_blocked),
+            .detached_running = read(t.detached_running),
+            .returns = read(t.returns),
+            .interrupted_calls = read(t.interrupted_calls),
+            .frozen = frozen_threads(),
+            .most_frozen = read(t.most_frozen)};
+}
+}  // namespace
+
 std::size_t num_goroutine() { return detail::count_goroutines(); }
 
 runtime_stats read_stats() {
@@ -43,7 +76,6 @@ runtime_stats read_stats() {
         s.steals += p->stats.steals.load(memory_order_relaxed);
         s.stolen += p->stats.stolen.load(memory_order_relaxed);
         s.global_pops += p->stats.global_pops.load(memory_order_relaxed);
-        s.preempt_yields += p->stats.preempt_yields.load(memory_order_relaxed);
     }
     {
         lock_guard held(sched.mu);
@@ -52,7 +84,7 @@ runtime_stats read_stats() {
     s.threads_created = sched.threads_created.load(memory_order_relaxed);
     s.procs = sched.procs.load(memory_order_relaxed);
     s.idle_procs = sched.idle_p_count.load(memory_order_relaxed);
-    s.preempt_requests = sched.preempt_requests.load(memory_order_relaxed);
+    s.preempt = read_preempt_counts();
     s.handoffs = sched.handoffs.load(memory_order_relaxed);
     s.retakes = sched.retakes.load(memory_order_relaxed);
     const stack_totals stacks = read_stack_totals();

@@ -64,6 +64,7 @@ class mutex {
 
     void lock_slow();
     void unlock_slow();
+    void release();
 
     detail::atomic<std::uint32_t> state_{0};
 };

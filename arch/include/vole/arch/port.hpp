@@ -33,6 +33,12 @@ struct resume_point {
     std::uintptr_t fp;  ///< frame pointer register's saved value
 };
 
+/// Where a signal has interrupted a thread.
+struct interrupted_point {
+    std::uintptr_t pc;
+    std::uintptr_t sp;
+};
+
 extern "C" {
 /// Suspends the caller in `from` and resumes `to`. Returns when somebody resumes `from`.
 void vole_switch(gobuf* from, const gobuf* to) noexcept;
@@ -59,9 +65,24 @@ void vole_gostart() noexcept;
 /// thread's own stack: just calls. Exceptions pass through.
 void vole_call_with_room(void (*fn)(void*), void* arg, std::size_t bytes);
 
+/// A port that can inject calls: entered as if the interrupted instruction had called it; saves every
+/// register, calls vole_async_preempt2 (the runtime's), restores them and goes on.
+void vole_async_preempt() noexcept;
+
 /// Supplied by the runtime.
 void vole_goroutine_main(void* arg);
 [[noreturn]] void vole_goroutine_exit() noexcept;
+}
+
+extern "C" {
+// All assembly lies in a section of its own, and the linker names its ends.
+extern const char __start_vole_port_code[] __attribute__((visibility("hidden")));
+extern const char __stop_vole_port_code[] __attribute__((visibility("hidden")));
+}
+
+inline bool in_port_code(std::uintptr_t pc) noexcept {
+    return pc >= reinterpret_cast<std::uintptr_t>(__start_vole_port_code) &&
+           pc < reinterpret_cast<std::uintptr_t>(__stop_vole_port_code);
 }
 
 /// What the runtime asks of a port beside the routines above.
@@ -81,10 +102,18 @@ concept port = requires(void* top, void* arg, const gobuf& g) {
     /// The calling thread's M, read afresh at every call: never cached over a switch.
     { P::current_m() } -> std::same_as<void*>;
     {P::set_current_m(top)};
+    /// The address of the calling thread's uint32 vole_tls_depth, computed afresh at every call.
+    { P::runtime_depth() } -> std::same_as<void*>;
     /// What instrumented code on this thread compares its stack pointer with; null: never grows.
     {P::set_stack_guard(static_cast<char*>(top))};
     /// Once, before the first goroutine: whatever vole_morestack must know of the processor.
     {P::prepare_morestack()};
+    /// In a signal handler, from its third argument: where the thread was.
+    { P::interrupted(top) } -> std::same_as<interrupted_point>;
+    /// Right behind a system call that has returned EINTR.
+    { P::call_was_interrupted(top) } -> std::same_as<bool>;
+    /// Bytes of registers that the kernel has saved for this handler.
+    { P::signal_frame_bytes(top) } -> std::same_as<std::size_t>;
 };
 
 }  // namespace vole::arch

@@ -1,0 +1,224 @@
+// Frozen goroutines: stopped by a signal at some instruction, and kept there by their thread, which waits
+// in the signal handler while its P runs others.
+//
+// A frozen goroutine is runnable and tied to its thread by the mechanism of lock_os_thread: whoever takes
+// it from the queue gives its P to that thread. The kernel's frame on the signal stack holds every
+// register there is; nothing is saved, nothing restored, and nothing that belongs to the thread
+// (thread_local, errno, the owner of a mutex, a half-done unwinding) is seen by anybody else.
+//
+// The price is a thread for each, so there is a cap, and an order:
+//  - goroutines that have parked or yielded before go before frozen ones, in turn when they come through
+//    the global queue (schedule.cpp);
+//  - one that has not begun, and whose function has been frozen before, is likely to end up frozen too:
+//    frozen ones go first fifteen times out of sixteen;
+//  - from half the cap on, frozen ones go before all that have not begun;
+//  - at the cap, who is stopped gives its P to one that is frozen: their number does not grow.
+//
+// Everything here but prefer_frozen runs in the signal handler: no allocation, no new thread, no C library
+// but system calls. sched.mu may be taken, because the interrupted code is outside the runtime (depth
+// zero), so it does not hold it.
+#include "runtime/internal/fatal.hpp"
+#include "runtime/src/sched/sched.hpp"
+#include "runtime/src/sched/status.hpp"
+
+namespace vole::inline v0::detail {
+
+namespace {
+
+constinit atomic<std::uint32_t> now_frozen{0};
+constexpr std::uint32_t hog_starts = 16;
+constinit std::uint32_t starts_of_hogs = 0;  // under sched.mu: occasions to start one
+
+// Functions whose goroutines have been frozen; two that share a place take turns.
+constexpr std::size_t known_hogs = 64;
+constinit atomic<void (*)(void*)> hogs[known_hogs]{};
+
+atomic<void (*)(void*)>& place_of(void (*entry)(void*)) noexcept {
+    const auto bits = reinterpret_cast<std::uintptr_t>(entry);
+    return hogs[(bits >> 4 ^ bits >> 12) % known_hogs];
+}
+
+void count_frozen() noexcept {
+    const std::uint64_t n = now_frozen.fetch_add(1, memory_order_relaxed) + 1;
+    std::uint64_t most = preempt_total.most_frozen.load(memory_order_relaxed);
+    while (most < n && !preempt_total.most_frozen.compare_exchange_weak(
+                           most, n, memory_order_relaxed, memory_order_relaxed)) {
+    }
+}
+
+// Who goes on with the P; `to` null: the world is being stopped, or nobody, if why says so.
+struct successor {
+    M* to = nullptr;
+    refusal why = refusal::none;
+};
+
+bool is_likely_hog(const G* g) noexcept {
+    return g->sched.sp == nullptr && place_of(g->entry).load(memory_order_relaxed) == g->entry;
+}
+
+// Whether p's next would be put back by prefer_frozen: then the frozen one can have the P at once. A
+// guess, since a thief may have taken the goroutine that is looked at; Gs are never freed.
+bool only_hogs_wait(const P* p) noexcept VOLE_REQUIRES(sched.mu) {
+    if (p->runq.peek_next() != nullptr || sched.global.size() != 0) return false;
+    const G* next = p->runq.peek_ring();
+    return next == nullptr || (is_likely_hog(next) && (starts_of_hogs + 1) % hog_starts != 0);
+}
+
+successor choose(const P* p) noexcept VOLE_REQUIRES(sched.mu) {
+    if (sched.stopping.load(memory_order_relaxed)) return {};
+    const bool full = frozen_threads() >= preempt_settings.max_frozen;
+    const bool nothing_else = p->runq.empty_hint() && sched.global.size() == 0;
+    if (sched.frozen.size != 0 && (full || only_hogs_wait(p))) {
+        if (!nothing_else) ++starts_of_hogs;
+        --sched.locked_m_idle;
+        return {global_take_frozen()->locked_m};
+    }
+    if (nothing_else) return {nullptr, refusal::work};
+    if (full) return {nullptr, refusal::cap};
+    M* idle = sched.idle_ms;
+    if (idle == nullptr) return {nullptr, refusal::thread};
+    sched.idle_ms = idle->link;
+    --sched.idle_m_count;
+    return {idle};
+}
+
+// The goroutine is in the queue from here on, tied to m.
+void queue_frozen(M* m, G* g, g_status from) noexcept VOLE_REQUIRES(sched.mu) {
+    set_status(g, from, g_status::runnable);
+    g->locked_m = m;
+    m->locked_g = g;
+    global_put_frozen(g);
+    ++sched.locked_m_idle;
+    ++sched.sleep_generation;
+}
+
+void hand_over(P* p, M* to) noexcept {
+    if (to != nullptr) {
+        to->spinning = false;
+        to->next_p = p;
+        sched.futex_wakes.fetch_add(1, memory_order_relaxed);
+        to->parked.wake();
+        return;
+    }
+    p->status.store(p_status::stopped, memory_order_release);
+    if (sched.stop_wait.fetch_sub(1, memory_order_acq_rel) == 1) {
+        sched.stop_note.store(1, memory_order_release);
+        futex_wake(&sched.stop_note, 1);
+    }
+}
+
+// Waits until somebody hands over a P to run m's goroutine with.
+void sleep_frozen(M* m, G* g, bool tied, void* context) noexcept {
+    sched.futex_sleeps.fetch_add(1, memory_order_relaxed);
+    m->parked.sleep();
+    m->parked.clear();
+    m->frozen_context = nullptr;
+    now_frozen.fetch_sub(1, memory_order_relaxed);
+    P* p = m->next_p;
+    m->next_p = nullptr;
+    acquire_p(m, p);
+    p->resumed_at.store(nanotime(), memory_order_relaxed);
+    p->sched_tick.store(p->sched_tick.load(memory_order_relaxed) + 1, memory_order_relaxed);
+    bump(p->stats.switches);
+    m->attention.fetch_and(~attend_preempt, memory_order_relaxed);
+    set_status(g, g_status::runnable, g_status::running);
+    if (!tied) {
+        m->locked_g = nullptr;
+        g->locked_m = nullptr;
+    }
+    (void)context;
+}
+
+void begin_freeze(M* m, G* g, void* context) noexcept {
+    m->frozen_context = context;
+    place_of(g->entry).store(g->entry, memory_order_relaxed);
+    count_frozen();
+    count_up(preempt_total.freezes);
+}
+
+preempt_event event(preempt_event::what kind, const M* m, const G* g, void* context) noexcept {
+    const arch::interrupted_point at = arch::this_port::interrupted(context);
+    return {.kind = kind,
+            .goroutine = g->id,
+            .tid = m->tid,
+            .pc = at.pc,
+            .sp = at.sp,
+            .bytes = preempt_is_told ? arch::this_port::signal_frame_bytes(context) : 0};
+}
+
+refusal freeze_with_p(M* m, G* g, void* context) noexcept {
+    P* p = m->p;
+    const bool tied = m->locked_g != nullptr;
+    preempt_event told = event(preempt_event::what::frozen, m, g, context);
+    successor next;
+    {
+        lock_guard held(sched.mu);
+        next = choose(p);
+        if (next.why != refusal::none) return next.why;
+        begin_freeze(m, g, context);
+        release_p(m);
+        queue_frozen(m, g, g_status::running);
+    }
+    told.to_tid = next.to != nullptr ? next.to->tid : 0;
+    tell(told);
+    const std::int64_t since = preempt_is_told ? nanotime() : 0;
+    hand_over(p, next.to);
+    sleep_frozen(m, g, tied, context);
+    told.kind = preempt_event::what::resumed;
+    told.ns = preempt_is_told ? nanotime() - since : 0;
+    tell(told);
+    return refusal::none;
+}
+
+// Detached, and found at a safe point: an idle P will do, else it waits for one as a frozen goroutine.
+refusal freeze_without_p(M* m, G* g, void* context) noexcept {
+    const bool tied = m->locked_g != nullptr;
+    preempt_event told = event(preempt_event::what::frozen, m, g, context);
+    {
+        lock_guard held(sched.mu);
+        P* p = sched.stopping.load(memory_order_relaxed) ? nullptr : idle_p_get();
+        if (p == nullptr && frozen_threads() >= preempt_settings.max_frozen) return refusal::cap;
+        m->attention.fetch_and(~(attend_detached | attend_preempt), memory_order_relaxed);
+        m->detached_since.store(0, memory_order_relaxed);
+        count_up(preempt_total.returns);
+        if (p != nullptr) {
+            acquire_p(m, p);
+            p->sched_tick.store(p->sched_tick.load(memory_order_relaxed) + 1, memory_order_relaxed);
+            set_status(g, g_status::syscall, g_status::running);
+            return refusal::work;
+        }
+        begin_freeze(m, g, context);
+        queue_frozen(m, g, g_status::syscall);
+    }
+    tell(told);
+    const std::int64_t since = preempt_is_told ? nanotime() : 0;
+    sleep_frozen(m, g, tied, context);
+    told.kind = preempt_event::what::resumed;
+    told.ns = preempt_is_told ? nanotime() - since : 0;
+    tell(told);
+    return refusal::none;
+}
+
+}  // namespace
+
+std::uint32_t frozen_threads() noexcept { return now_frozen.load(memory_order_relaxed); }
+
+refusal freeze(M* m, G* g, void* context) noexcept {
+    if ((m->attention.load(memory_order_relaxed) & attend_detached) != 0) {
+        return freeze_without_p(m, g, context);
+    }
+    if (m->p == nullptr) return refusal::runtime;  // in blocking()
+    return freeze_with_p(m, g, context);
+}
+
+G* prefer_frozen(G* g) noexcept {
+    if (now_frozen.load(memory_order_relaxed) == 0) return g;
+    lock_guard held(sched.mu);
+    if (sched.frozen.size == 0) return g;
+    const bool crowded = frozen_threads() >= (preempt_settings.max_frozen + 1) / 2;
+    if (!crowded && (!is_likely_hog(g) || ++starts_of_hogs % hog_starts == 0)) return g;
+    global_put(g);
+    return global_take_frozen();
+}
+
+}  // namespace vole::detail

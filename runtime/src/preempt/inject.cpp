@@ -1,0 +1,62 @@
+// Go's way: the handler makes the interrupted goroutine call vole_async_preempt, which saves every
+// register on the goroutine's own stack and parks it in the queue like any other. It may go on on any
+// thread, and no thread is kept. Opt-in (preempt::migration::free), because C++ code has state that is
+// bound to its thread between any two instructions.
+//
+// Beside the handler's rules: not in the assembly of the port, which works on the thread's M outside of
+// the count of depth, and only with room below the red zone for the registers and this file's frames.
+// Without room the goroutine is frozen instead.
+//
+// Stack: inject in the signal handler, vole_async_preempt2 on the goroutine's.
+#include "runtime/internal/entry.hpp"
+#include "runtime/src/sched/sched.hpp"
+
+namespace vole::inline v0::detail {
+
+namespace {
+
+// What vole_async_preempt2 and below may use; the same as the runtime's other operations.
+constexpr std::size_t frames_bytes = small_red_zone_bytes + 256;
+
+std::uintptr_t lowest(const stack_segment* s) noexcept {
+    const std::size_t guard = is_small(s->kind)                ? 0
+                              : s->kind == segment_kind::kib64 ? spare_guard_bytes
+                                                               : guard_bytes;
+    return reinterpret_cast<std::uintptr_t>(s->lo) + guard;
+}
+
+}  // namespace
+
+bool inject([[maybe_unused]] M* m, [[maybe_unused]] G* g,
+            [[maybe_unused]] void* context) noexcept {
+    if constexpr (has_injection) {
+        const arch::interrupted_point at = arch::this_port::interrupted(context);
+        const std::uintptr_t sp = at.sp;
+        const std::size_t bytes = arch::this_port::injection_bytes() + frames_bytes;
+        if (sp - lowest(g->stack) < bytes) return false;
+        tell({.kind = preempt_event::what::injected,
+              .goroutine = g->id,
+              .tid = m->tid,
+              .pc = at.pc,
+              .sp = at.sp,
+              .bytes = arch::this_port::injection_bytes()});
+        arch::this_port::inject_call(context);
+        return true;
+    }
+    return false;
+}
+
+}  // namespace vole::detail
+
+extern "C" {
+// Called by vole_async_preempt, everything saved. Returns when the goroutine's turn has come again.
+void vole_async_preempt2() noexcept {
+    using namespace vole::detail;
+    const runtime_entry entry;  // here a goroutine that was detached takes a P again
+    M* m = current_m();
+    if (!may_park()) return;
+    count_up(preempt_total.injections);
+    m->attention.fetch_and(~attend_preempt, memory_order_relaxed);
+    give_way_globally(m, m->curg);
+}
+}
