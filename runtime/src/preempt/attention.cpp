@@ -57,4 +57,14 @@ void answer_attention() noexcept {
     }
 }
 
+// Who is about to end need not give way before.
+void enter_for_the_last_time() noexcept {
+    count_in();
+    M* m = current_m();
+    if (m->attention.load(memory_order_relaxed) == 0) [[likely]]
+        return;
+    await_retake(m);
+    if ((m->attention.load(memory_order_relaxed) & attend_detached) != 0) return_from_detachment(m);
+}
+
 }  // namespace vole::detail

@@ -10,7 +10,7 @@
 //  - goroutines that have parked or yielded before go before frozen ones, in turn when they come through
 //    the global queue (schedule.cpp);
 //  - one that has not begun, and whose function has been frozen before, is likely to end up frozen too:
-//    frozen ones go first fifteen times out of sixteen;
+//    frozen ones go first seven times out of eight;
 //  - from half the cap on, frozen ones go before all that have not begun;
 //  - at the cap, who is stopped gives its P to one that is frozen: their number does not grow.
 //
@@ -18,6 +18,7 @@
 // but system calls. sched.mu may be taken, because the interrupted code is outside the runtime (depth
 // zero), so it does not hold it.
 #include "runtime/internal/fatal.hpp"
+#include "runtime/src/sched/sanitizer.hpp"
 #include "runtime/src/sched/sched.hpp"
 #include "runtime/src/sched/status.hpp"
 
@@ -26,7 +27,7 @@ namespace vole::inline v0::detail {
 namespace {
 
 constinit atomic<std::uint32_t> now_frozen{0};
-constexpr std::uint32_t hog_starts = 16;
+constexpr std::uint32_t hog_starts = 8;
 constinit std::uint32_t starts_of_hogs = 0;  // under sched.mu: occasions to start one
 
 // Functions whose goroutines have been frozen; two that share a place take turns.
@@ -52,24 +53,32 @@ struct successor {
     refusal why = refusal::none;
 };
 
-bool is_likely_hog(const G* g) noexcept {
+VOLE_NO_TSAN bool is_likely_hog(const G* g) noexcept {
     return g->sched.sp == nullptr && place_of(g->entry).load(memory_order_relaxed) == g->entry;
 }
 
+// Whether g, which has not begun, goes before those that are frozen.
+bool may_start(const G* g) noexcept VOLE_REQUIRES(sched.mu) {
+    if (frozen_threads() >= (preempt_settings.max_frozen + 1) / 2) return false;
+    return !is_likely_hog(g) || ++starts_of_hogs % hog_starts == 0;
+}
+
 // Whether p's next would be put back by prefer_frozen: then the frozen one can have the P at once. A
-// guess, since a thief may have taken the goroutine that is looked at; Gs are never freed.
+// guess by who is first in each queue. A thief may have taken that one; Gs are never freed.
 bool only_hogs_wait(const P* p) noexcept VOLE_REQUIRES(sched.mu) {
-    if (p->runq.peek_next() != nullptr || sched.global.size() != 0) return false;
-    const G* next = p->runq.peek_ring();
-    return next == nullptr || (is_likely_hog(next) && (starts_of_hogs + 1) % hog_starts != 0);
+    if (p->runq.peek_next() != nullptr) return false;
+    const G* in_ring = p->runq.peek_ring();
+    const G* in_global = sched.global.front();
+    return (in_ring == nullptr || is_likely_hog(in_ring)) &&
+           (in_global == nullptr || is_likely_hog(in_global));
 }
 
 successor choose(const P* p) noexcept VOLE_REQUIRES(sched.mu) {
     if (sched.stopping.load(memory_order_relaxed)) return {};
     const bool full = frozen_threads() >= preempt_settings.max_frozen;
     const bool nothing_else = p->runq.empty_hint() && sched.global.size() == 0;
-    if (sched.frozen.size != 0 && (full || only_hogs_wait(p))) {
-        if (!nothing_else) ++starts_of_hogs;
+    const bool swap = only_hogs_wait(p) && (nothing_else || ++starts_of_hogs % hog_starts != 0);
+    if (sched.frozen.size != 0 && (full || swap)) {
         --sched.locked_m_idle;
         return {global_take_frozen()->locked_m};
     }
@@ -201,6 +210,11 @@ refusal freeze_without_p(M* m, G* g, void* context) noexcept {
 
 }  // namespace
 
+VOLE_NO_TSAN bool only_hogs_wait_for(const P* p) noexcept {
+    lock_guard held(sched.mu);
+    return !sched.stopping.load(memory_order_relaxed) && only_hogs_wait(p);
+}
+
 std::uint32_t frozen_threads() noexcept { return now_frozen.load(memory_order_relaxed); }
 
 refusal freeze(M* m, G* g, void* context) noexcept {
@@ -211,14 +225,16 @@ refusal freeze(M* m, G* g, void* context) noexcept {
     return freeze_with_p(m, g, context);
 }
 
-G* prefer_frozen(G* g) noexcept {
+G* prefer_frozen(P* p, G* g) noexcept {
     if (now_frozen.load(memory_order_relaxed) == 0) return g;
-    lock_guard held(sched.mu);
-    if (sched.frozen.size == 0) return g;
-    const bool crowded = frozen_threads() >= (preempt_settings.max_frozen + 1) / 2;
-    if (!crowded && (!is_likely_hog(g) || ++starts_of_hogs % hog_starts == 0)) return g;
-    global_put(g);
-    return global_take_frozen();
+    G* frozen = nullptr;
+    {
+        lock_guard held(sched.mu);
+        if (sched.frozen.size != 0 && !may_start(g)) frozen = global_take_frozen();
+    }
+    if (frozen == nullptr) return g;
+    run_queue_put(p, g, false);
+    return frozen;
 }
 
 }  // namespace vole::detail

@@ -27,6 +27,14 @@ std::uintptr_t lowest(const stack_segment* s) noexcept {
 
 }  // namespace
 
+bool prepare_injection() noexcept {
+    if constexpr (has_injection) {
+        arch::this_port::prepare_morestack();
+        return arch::this_port::prepare_injection();
+    }
+    return false;
+}
+
 bool inject([[maybe_unused]] M* m, [[maybe_unused]] G* g,
             [[maybe_unused]] void* context) noexcept {
     if constexpr (has_injection) {

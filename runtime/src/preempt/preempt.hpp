@@ -59,6 +59,10 @@ extern preempt::settings preempt_settings;
 /// When the runtime starts: handler, code, narrator. Throws std::system_error.
 void start_preemption();
 
+// ---- attention.cpp --------------------------------------------------------------------------
+/// goroutine: never to be left again.
+void enter_for_the_last_time() noexcept;
+
 // ---- watch.cpp ------------------------------------------------------------------------------
 /// sysmon, each round, for a P that runs. True: goroutines wait behind it.
 bool watch_slice(P* p, std::int64_t now) noexcept;
@@ -87,12 +91,16 @@ void check_preempt_handler() noexcept;
 /// Signal handler, depth above zero, no retake under way: the thread waits until its goroutine is run
 /// again. Anything but none: nothing has happened.
 refusal freeze(M* m, G* g, void* context) noexcept;
-/// g0: g has not begun yet and is about to. Gives a frozen one instead if that is to go first; then g is
-/// queued again.
-G* prefer_frozen(G* g) noexcept;
+/// g0: g has not begun yet and is about to, on p. Gives a frozen one instead if that is to go first; then
+/// g is queued again.
+G* prefer_frozen(P* p, G* g) noexcept;
 std::uint32_t frozen_threads() noexcept;
+/// sysmon: all that waits for p are goroutines that are frozen, or likely to be.
+bool only_hogs_wait_for(const P* p) noexcept;
 
 // ---- inject.cpp -----------------------------------------------------------------------------
+/// Before it is used; false: the processor cannot.
+bool prepare_injection() noexcept;
 /// Signal handler: makes the goroutine call vole_async_preempt when it returns. False: no room.
 bool inject(M* m, G* g, void* context) noexcept;
 

@@ -72,6 +72,11 @@ void configure(const settings& s) {
             "vole::preempt::configure: settings.preempt_migration is free, which exists on amd64 only, "
             "and not under AddressSanitizer or ThreadSanitizer; use same_thread");
     }
+    if (s.preempt_migration == migration::free && !prepare_injection()) {
+        throw std::invalid_argument(
+            "vole::preempt::configure: settings.preempt_migration is free, which needs a processor with "
+            "the instruction xsavec; use same_thread");
+    }
     preempt_settings = s;
 }
 

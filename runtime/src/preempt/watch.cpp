@@ -5,6 +5,9 @@
 //                  sent again in every round until the slice ends
 //          20 ms   others wait and no signal has found a safe point: detached
 //
+// When all that waits is frozen itself, or likely to be, signal and detachment come 10 ms later: such a
+// hand-over is one of threads, and its price is best paid less often.
+//
 // A slice is a value of P::sched_tick; goroutines that hand it on by runnext share it. Its beginning is
 // known to within a round of sysmon: 5 ms, 2.5 ms while others wait. That of a goroutine that had been
 // frozen is known exactly (P::resumed_at).
@@ -124,6 +127,8 @@ VOLE_NO_TSAN bool watch_slice(P* p, std::int64_t now) noexcept {
     if (lasted < slice_ns) return others;
     if (!s.asked) request(p, m);
     if (!others) return false;
+    const std::int64_t patience = only_hogs_wait_for(p) ? 2 * slice_ns : slice_ns;
+    if (lasted < patience) return true;
     if (signals_on() && now - s.last_signal >= resend_ns) {
         s.last_signal = now;
         keep_spare_thread();
@@ -132,7 +137,7 @@ VOLE_NO_TSAN bool watch_slice(P* p, std::int64_t now) noexcept {
         m->attention.fetch_or(attend_preempt, memory_order_relaxed);
         send_preempt_signal(m);
     }
-    if (lasted >= 2 * slice_ns) detach(p, detach_reason::running);
+    if (lasted >= patience + slice_ns) detach(p, detach_reason::running);
     return true;
 }
 

@@ -58,6 +58,7 @@ struct g_list {  // intrusive, through G::link
 class batch_queue {
   public:
     std::uint32_t size() const noexcept { return size_; }
+    const G* front() const noexcept { return first_; }
 
     void push(g_list& list) noexcept {
         G* first = list.head;

@@ -313,14 +313,14 @@ G* schedule(M* m, bool* inherit) noexcept {
         G* g = m->pending;
         if (g != nullptr) {
             m->pending = nullptr;
-            if (g->sched.sp == nullptr) g = prefer_frozen(g);
+            if (g->sched.sp == nullptr) g = prefer_frozen(m->p, g);
         } else if (sched.stopping.load(memory_order_acquire)) {
             stop_for_the_world(m);
             continue;
         } else {
             g = find_runnable(m, inherit);
             if (g == nullptr) continue;
-            if (g->sched.sp == nullptr) g = prefer_frozen(g);
+            if (g->sched.sp == nullptr) g = prefer_frozen(m->p, g);
             if (m->spinning) found_work(m);
         }
         if (g->locked_m != nullptr && g->locked_m != m) {

@@ -303,8 +303,7 @@ VOLE_NO_TSAN void vole_goroutine_main(void* arg) {
 }
 VOLE_NO_TSAN void vole_goroutine_exit() noexcept {
     using namespace vole::detail;
-    count_in();
-    if (M* m = current_m(); m->attention.load(memory_order_relaxed) != 0) answer_attention();
+    enter_for_the_last_time();
     end_goroutine(current_g());
 }
 }
