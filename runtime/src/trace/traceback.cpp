@@ -44,11 +44,19 @@ const char* state_text(g_status s, wait_reason r) noexcept {
     return "unknown";
 }
 
+// Of a goroutine that a signal has stopped: where. What it had saved at its last switch is long past.
+VOLE_NO_TSAN const void* frozen_context(const G* g, g_status s) noexcept {
+    const M* m = g->m;
+    return s == g_status::runnable && m != nullptr && m->curg == g ? m->frozen_context : nullptr;
+}
+
 VOLE_NO_TSAN void print_goroutine(const G* g, int fd) noexcept {
     const g_status s = g->status.load(memory_order_acquire);
     message line;
+    const void* context = frozen_context(g, s);
     line << "goroutine " << g->id << " [" << state_text(s, g->reason);
-    if (g->locked_m != nullptr) line << ", locked to thread";
+    if (context != nullptr) line << ", preempted";
+    if (g->lock_count != 0) line << ", locked to thread";
     line << "]:";
     if (g->name != nullptr) line << " " << g->name;
     line << "\n";
@@ -56,6 +64,8 @@ VOLE_NO_TSAN void print_goroutine(const G* g, int fd) noexcept {
     const bool self = g == current_g();
     if (self) {
         print_own_frames(fd);
+    } else if (context != nullptr) {
+        print_interrupted_frames(context, fd);
     } else if (s == g_status::waiting || (s == g_status::runnable && g->sched.sp != nullptr)) {
         print_frames(g->sched, fd);
     } else if (s == g_status::running || s == g_status::syscall) {

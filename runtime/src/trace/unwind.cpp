@@ -7,6 +7,10 @@
 #if defined(VOLE_HAVE_LIBUNWIND)
 #define UNW_LOCAL_ONLY
 #include <libunwind.h>
+#include <ucontext.h>
+
+#include <algorithm>
+#include <cstring>
 
 namespace vole::inline v0::detail {
 
@@ -57,6 +61,15 @@ void print_frames(const arch::gobuf& suspended, int fd) noexcept {
     print_from(&cursor, 0, fd);
 }
 
+void print_interrupted_frames(const void* context, int fd) noexcept {
+    // The kernel's ucontext_t is a prefix of what libunwind takes on both architectures.
+    unw_context_t copy{};
+    std::memcpy(&copy, context, std::min(sizeof(copy), sizeof(ucontext_t)));
+    unw_cursor_t cursor;
+    if (unw_init_local2(&cursor, &copy, UNW_INIT_SIGNAL_FRAME) != 0) return;
+    print_from(&cursor, 0, fd);
+}
+
 std::size_t frames_within(const void* lo, const void* hi, std::size_t most, std::uintptr_t* pcs,
                           std::size_t room) noexcept {
     unw_context_t context;
@@ -101,6 +114,12 @@ void print_frames(const arch::gobuf& suspended, int fd) noexcept {
     message line;
     line << "\t";
     line.hex(arch::this_port::resume(suspended).pc) << " (built without libunwind)\n";
+    line.write_to(fd);
+}
+void print_interrupted_frames(const void* context, int fd) noexcept {
+    message line;
+    line << "\t";
+    line.hex(arch::this_port::interrupted(context).pc) << " (built without libunwind)\n";
     line.write_to(fd);
 }
 std::size_t frames_within(const void*, const void*, std::size_t, std::uintptr_t*,

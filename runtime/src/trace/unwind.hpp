@@ -10,6 +10,8 @@ namespace vole::inline v0::detail {
 
 /// A suspended context's frames. Stack: any.
 void print_frames(const arch::gobuf& context, int fd) noexcept;
+/// Those of a thread that waits in a signal handler, whose third argument `context` is.
+void print_interrupted_frames(const void* context, int fd) noexcept;
 /// The caller's own.
 void print_own_frames(int fd) noexcept;
 

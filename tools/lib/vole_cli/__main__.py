@@ -101,6 +101,8 @@ def _parser():
                           "main goroutine)")
     run.add_argument("--explain-stack", action="store_true",
                      help="narrate each growth of a stack on stderr (VOLE_DEBUG=stackexplain=1)")
+    run.add_argument("--explain-preempt", action="store_true",
+                     help="narrate each preemption on stderr (VOLE_DEBUG=preemptexplain=1)")
     run.add_argument("file", metavar="FILE")
     run.set_defaults(call=_run)
 
@@ -155,8 +157,10 @@ def _config(arguments, release=False):
 
 
 def _run(arguments):
+    explain = [name for name, asked in (("stackexplain", arguments.explain_stack),
+                                        ("preemptexplain", arguments.explain_preempt)) if asked]
     return running.run(_config(arguments, release=True), arguments.file, arguments.rest,
-                       arguments.stack, arguments.explain_stack)
+                       arguments.stack, explain)
 
 
 def _build(arguments):

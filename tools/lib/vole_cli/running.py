@@ -136,17 +136,17 @@ def program_for(config, source, policy=None):
     return program
 
 
-def _explain_stack():
+def _switch_on(names):
     """Added to what the user has set; the program is this process, so its environment is ours."""
     settings = [s for s in os.environ.get("VOLE_DEBUG", "").split(",")
-                if s and not s.startswith("stackexplain=")]
-    os.environ["VOLE_DEBUG"] = ",".join([*settings, "stackexplain=1"])
+                if s and s.partition("=")[0] not in names]
+    os.environ["VOLE_DEBUG"] = ",".join([*settings, *(f"{name}=1" for name in names)])
 
 
-def run(config, file, arguments, policy=None, explain_stack=False):
+def run(config, file, arguments, policy=None, explain=()):
     program = program_for(config, Path(file), policy)
-    if explain_stack:
-        _explain_stack()
+    if explain:
+        _switch_on(explain)
     command = [*config.wrapper, str(program), *arguments]
     # Python ignores these two; what is ignored stays so over exec, and the program would differ
     # from one started by hand.
