@@ -256,6 +256,11 @@ namespace {
     }
 }
 
+// Not VOLE_NO_TSAN: TSan must see the release.
+[[gnu::noinline]] void begin_outside() noexcept {
+    runtime_depth()->store(0, memory_order_release);
+}
+
 void end_commit(G* g, void*) noexcept {
     M* m = current_m();
     if (g->lock_count != 0) [[unlikely]] {
@@ -298,7 +303,7 @@ VOLE_NO_TSAN void vole_goroutine_main(void* arg) {
     G* g = static_cast<G*>(arg);
     tell_arrived(current_m(), g);
     finish_switch();
-    runtime_depth()->store(0, memory_order_release);
+    begin_outside();
     run_body(g);
 }
 VOLE_NO_TSAN void vole_goroutine_exit() noexcept {
