@@ -24,6 +24,7 @@ struct this_port {
     static constexpr const char* name = "amd64";
     static constexpr std::size_t frame_bytes = VOLE_FRAME_BYTES;
     static constexpr std::size_t stack_align = 16;
+    static constexpr bool can_inject = true;
 
     // The frame ends 16-aligned, so that vole_gostart is entered with an aligned stack pointer.
     static gobuf make_context(void* top, void* arg) noexcept {

@@ -17,6 +17,8 @@ struct this_port {
     static constexpr const char* name = "arm64";
     static constexpr std::size_t frame_bytes = VOLE_FRAME_BYTES;
     static constexpr std::size_t stack_align = 16;
+    // There is no way back to an arbitrary PC without losing a register, but by rt_sigreturn.
+    static constexpr bool can_inject = false;
 
     static gobuf make_context(void* top, void* arg) noexcept {
         auto high = reinterpret_cast<std::uintptr_t>(top) & ~(stack_align - 1);

@@ -27,31 +27,42 @@ std::uintptr_t lowest(const stack_segment* s) noexcept {
 
 }  // namespace
 
-bool prepare_injection() noexcept {
-    if constexpr (has_injection) {
-        arch::this_port::prepare_morestack();
-        return arch::this_port::prepare_injection();
+namespace {
+
+// Templates, so that a port without injection need not have the functions.
+template <class Port>
+bool prepare() noexcept {
+    if constexpr (Port::can_inject) {
+        Port::prepare_morestack();
+        return Port::prepare_injection();
     }
     return false;
 }
 
-bool inject([[maybe_unused]] M* m, [[maybe_unused]] G* g,
-            [[maybe_unused]] void* context) noexcept {
-    if constexpr (has_injection) {
-        const arch::interrupted_point at = arch::this_port::interrupted(context);
-        const std::uintptr_t sp = at.sp;
-        const std::size_t bytes = arch::this_port::injection_bytes() + frames_bytes;
-        if (sp - lowest(g->stack) < bytes) return false;
+template <class Port>
+bool inject_with(const M* m, const G* g, void* context) noexcept {
+    if constexpr (Port::can_inject) {
+        const arch::interrupted_point at = Port::interrupted(context);
+        const std::size_t bytes = Port::injection_bytes();
+        if (at.sp - lowest(g->stack) < bytes + frames_bytes) return false;
         tell({.kind = preempt_event::what::injected,
               .goroutine = g->id,
               .tid = m->tid,
               .pc = at.pc,
               .sp = at.sp,
-              .bytes = arch::this_port::injection_bytes()});
-        arch::this_port::inject_call(context);
+              .bytes = bytes});
+        Port::inject_call(context);
         return true;
     }
     return false;
+}
+
+}  // namespace
+
+bool prepare_injection() noexcept { return has_injection && prepare<arch::this_port>(); }
+
+bool inject(const M* m, const G* g, void* context) noexcept {
+    return inject_with<arch::this_port>(m, g, context);
 }
 
 }  // namespace vole::detail

@@ -22,8 +22,8 @@ inline constexpr bool has_signal_preemption = false;  // TSan delivers signals w
 #else
 inline constexpr bool has_signal_preemption = true;
 #endif
-#if defined(__x86_64__) && !defined(VOLE_TSAN) && !defined(VOLE_ASAN)
-inline constexpr bool has_injection = true;
+#if !defined(VOLE_TSAN) && !defined(VOLE_ASAN)
+inline constexpr bool has_injection = arch::this_port::can_inject;
 #else
 inline constexpr bool has_injection = false;
 #endif
@@ -102,7 +102,7 @@ bool only_hogs_wait_for(const P* p) noexcept;
 /// Before it is used; false: the processor cannot.
 bool prepare_injection() noexcept;
 /// Signal handler: makes the goroutine call vole_async_preempt when it returns. False: no room.
-bool inject(M* m, G* g, void* context) noexcept;
+bool inject(const M* m, const G* g, void* context) noexcept;
 
 // ---- detach.cpp -----------------------------------------------------------------------------
 enum class detach_reason : std::uint8_t { blocked, running };

@@ -112,6 +112,9 @@ concept port = requires(void* top, void* arg, const gobuf& g) {
     { P::interrupted(top) } -> std::same_as<interrupted_point>;
     /// Right behind a system call that has returned EINTR.
     { P::call_was_interrupted(top) } -> std::same_as<bool>;
+    /// Whether the port has vole_async_preempt; then also prepare_injection, injection_bytes and
+    /// inject_call (amd64/port.hpp).
+    { P::can_inject } -> std::convertible_to<bool>;
     /// Bytes of registers that the kernel has saved for this handler.
     { P::signal_frame_bytes(top) } -> std::same_as<std::size_t>;
 };
