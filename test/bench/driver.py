@@ -77,6 +77,13 @@ ROWS = [
         counters={"copy_ns_per_kib": ("ns", None)}),
     Row("hot_split", "a call over a segment's end", single=True, stacks=True,
         counters={"extra_ns": ("ns", 6.0)}),
+    Row("preempt_delay", "p99 wait behind a loop", {"go": 1.0}, most_rounds=3,
+        counters={"p50_ms": ("ms", None), "p99_ms": ("ms", 20.0)}),
+    Row("preempt_hogs", "goroutines of 50 ms", most_rounds=1,
+        counters={"wall_over_cpu": ("", 1.05), "threads": ("", 70)}),
+    Row("preempt_cost", "one stop by signal", single=True,
+        counters={"handoff_ns": ("ns", None), "extra_ns": ("ns", 2000)}),
+    Row("preempt_injected", "the same, injected", single=True),
     Row("parked_dense", "a million, libraries used", stacks=True, most_rounds=5,
         memory={"vole": 4 * GIB, "go": 10 * GIB}, counters={"bytes_each": ("B", 2.4 * KIB)}),
 ]
@@ -294,6 +301,8 @@ def shown_time(ns):
 
 
 def shown_counter(value, unit):
+    if not unit:
+        return f"{value:.3g}"
     return f"{value:.0f} {unit}" if value >= 100 else f"{value:.1f} {unit}"
 
 
@@ -351,7 +360,7 @@ def table(rows, programs, missing, options, results):
                 if values["vole"] is not None and target is not None:
                     ok = values["vole"] <= target
                     met, missed = met + ok, missed + (not ok)
-                    cells += [f"<= {target:.0f} {unit}", "met" if ok else "MISSED"]
+                    cells += [f"<= {target:g} {unit}".rstrip(), "met" if ok else "MISSED"]
                 else:
                     cells += ["", ""]
                 body.append(cells)

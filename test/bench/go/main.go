@@ -50,6 +50,8 @@ var benches = []bench{
 	{"recursion_first", true, recursion(1)},
 	{"recursion_again", true, recursion(2)},
 	{"parked_dense", true, parkedDense},
+	{"preempt_delay", true, preemptDelay},
+	{"preempt_hogs", true, preemptHogs},
 }
 
 // yield: two goroutines, n/2 calls each. One op: one call of Gosched.
