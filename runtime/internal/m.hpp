@@ -81,4 +81,11 @@ struct M {
 
 inline M* current_m() noexcept { return static_cast<M*>(arch::this_port::current_m()); }
 
+/// The running goroutine, null on an ordinary thread or on g0. Only inside the runtime (entry.hpp), where
+/// the thread cannot change between the two loads.
+inline G* running_g() noexcept {
+    const M* m = current_m();
+    return m != nullptr ? m->curg : nullptr;
+}
+
 }  // namespace vole::detail

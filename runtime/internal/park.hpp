@@ -19,7 +19,7 @@
 
 namespace vole::inline v0::detail {
 
-/// The running goroutine, null on an ordinary thread or on g0.
+/// The running goroutine, null on an ordinary thread or on g0. From anywhere.
 G* current_g() noexcept;
 
 /// A stack on its way to another place, while its goroutine waits.
@@ -70,7 +70,7 @@ void yield_to_others();
 /// The G that stands for the caller in one blocking operation.
 class park_scope {
   public:
-    park_scope() noexcept : g_(current_g()) {
+    park_scope() noexcept : g_(running_g()) {
         if (g_ == nullptr) [[unlikely]]
             adopt_thread();
     }

@@ -190,7 +190,7 @@ void spawn_commit(spawn_ticket t, void (*entry)(void*), void (*destroy)(void*)) 
     G* g = t.g;
     g->entry = entry;
     g->destroy = destroy;
-    const G* parent = current_g();
+    const G* parent = running_g();
     g->parent_id = parent != nullptr ? parent->id : 0;
     P* p = current_p();
     g->id = take_id(p);
@@ -309,6 +309,6 @@ VOLE_NO_TSAN void vole_goroutine_main(void* arg) {
 VOLE_NO_TSAN void vole_goroutine_exit() noexcept {
     using namespace vole::detail;
     enter_for_the_last_time();
-    end_goroutine(current_g());
+    end_goroutine(running_g());
 }
 }

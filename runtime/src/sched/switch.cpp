@@ -65,10 +65,8 @@ inline void save_thread_state(M* m, G* g) noexcept {
 inline void begin_turn(M* m, G* g, bool inherit) noexcept {
     P* p = m->p;
     if (!inherit) {
+        // A request that is left in M::attention stays: the goroutine gives way once, a little early.
         p->sched_tick.store(p->sched_tick.load(memory_order_relaxed) + 1, memory_order_relaxed);
-        if (m->attention.load(memory_order_relaxed) != 0) [[unlikely]] {
-            m->attention.fetch_and(~attend_preempt, memory_order_relaxed);
-        }
     }
     set_status(g, g_status::runnable, g_status::running);
     bump(p->stats.switches);
@@ -146,10 +144,8 @@ VOLE_NO_TSAN inline void switch_to_g0(M* m, G* g, bool ends) noexcept {
     arch::vole_mcall(&g->sched, m->g0_top, g0_run, nullptr);
 }
 
-// `commit` is set, g's status says what it is going to be.
-VOLE_NO_TSAN void give_way(M* m, G* g, G* next, bool inherit) noexcept {
+VOLE_NO_TSAN inline void give_way_flat(M* m, G* g, G* next, bool inherit) noexcept {
     const bool ends = g->status.load(memory_order_relaxed) == g_status::dead;
-    const std::uint32_t depth = runtime_depth()->load(memory_order_relaxed);
     save_thread_state(m, g);
     if (next != nullptr) {
         direct_switch(m, g, next, inherit, ends);
@@ -157,9 +153,26 @@ VOLE_NO_TSAN void give_way(M* m, G* g, G* next, bool inherit) noexcept {
         switch_to_g0(m, g, ends);
     }
     // Somebody has resumed g, perhaps on another thread: m is stale.
-    runtime_depth()->store(depth, memory_order_relaxed);
     tell_arrived(current_m(), g);
     finish_switch();
+}
+
+// The depth in the runtime is 1 at every switch, on both sides: what is nested keeps its own.
+VOLE_NO_TSAN [[gnu::noinline]] void give_way_nested(M* m, G* g, G* next, bool inherit,
+                                                    std::uint32_t depth) noexcept {
+    m->depth->store(1, memory_order_relaxed);
+    give_way_flat(m, g, next, inherit);
+    current_m()->depth->store(depth, memory_order_relaxed);
+}
+
+// `commit` is set, g's status says what it is going to be.
+VOLE_NO_TSAN inline void give_way(M* m, G* g, G* next, bool inherit) noexcept {
+    const std::uint32_t depth = m->depth->load(memory_order_relaxed);
+    if (depth != 1) [[unlikely]] {
+        give_way_nested(m, g, next, inherit, depth);
+    } else {
+        give_way_flat(m, g, next, inherit);
+    }
 }
 
 inline void leave_commit(M* m, G* g, park_commit commit, void* arg) noexcept {
@@ -342,12 +355,14 @@ namespace vole::inline v0 {
 
 void gosched() {
     using namespace detail;
-    if (current_g() == nullptr) {
-        sched_yield();
-        return;
+    {
+        const runtime_entry entry;
+        if (running_g() != nullptr) [[likely]] {
+            yield_to_others();
+            return;
+        }
     }
-    const runtime_entry entry;
-    yield_to_others();
+    sched_yield();
 }
 
 std::uint64_t goroutine_id() noexcept {
