@@ -66,6 +66,7 @@ struct G {
     bool is_main : 1 = false;       // of some run()
     bool wakes_run : 1 = false;     // its run() waits on the note in param
     bool has_canary : 1 = false;    // its stack has no guard: see stack_arena
+    bool was_frozen : 1 = false;    // see preempt/hogs.hpp
     unsigned policy : 2 = 0;        // stack_policy::kind
     atomic<std::uint8_t> looks{0};  // sysmon's: see stack/reclaim.hpp
     std::uint16_t batch_size = 0;   // first of a batch: how many (runq.hpp)

@@ -68,6 +68,7 @@ struct M {
     bool signals_useless = false;                   // runs on a foreign signal stack
     std::uint64_t signal_mask = 0;                  // as the thread began
     atomic<std::uint32_t>* depth = nullptr;         // its runtime_depth; null: no thread (sched.mu)
+    int frozen_cpu = -1;                            // where it was when its goroutine was frozen
     const void* frozen_context = nullptr;           // the ucontext_t its goroutine will go on with
     atomic<std::int64_t> detached_since{0};         // nanotime; 0: not detached
     std::int64_t detached_seen = 0;                 // sysmon's: the detachment that is about,

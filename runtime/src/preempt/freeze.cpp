@@ -9,15 +9,18 @@
 // The price is a thread for each, so there is a cap, and an order:
 //  - goroutines that have parked or yielded before go before frozen ones, in turn when they come through
 //    the global queue (schedule.cpp);
-//  - one that has not begun, and whose function has been frozen before, is likely to end up frozen too:
-//    frozen ones go first seven times out of eight;
+//  - when more are frozen than there are Ps: of those that have not begun, the likely hogs (hogs.hpp) wait
+//    while frozen ones go first, seven times out of eight;
 //  - from half the cap on, frozen ones go before all that have not begun;
 //  - at the cap, who is stopped gives its P to one that is frozen: their number does not grow.
 //
 // Everything here but prefer_frozen runs in the signal handler: no allocation, no new thread, no C library
 // but system calls. sched.mu may be taken, because the interrupted code is outside the runtime (depth
 // zero), so it does not hold it.
+#include <sched.h>
+
 #include "runtime/internal/fatal.hpp"
+#include "runtime/src/preempt/hogs.hpp"
 #include "runtime/src/sched/sanitizer.hpp"
 #include "runtime/src/sched/sched.hpp"
 #include "runtime/src/sched/status.hpp"
@@ -28,16 +31,7 @@ namespace {
 
 constinit atomic<std::uint32_t> now_frozen{0};
 constexpr std::uint32_t hog_starts = 8;
-constinit std::uint32_t starts_of_hogs = 0;  // under sched.mu: occasions to start one
-
-// Functions whose goroutines have been frozen; two that share a place take turns.
-constexpr std::size_t known_hogs = 64;
-constinit atomic<void (*)(void*)> hogs[known_hogs]{};
-
-atomic<void (*)(void*)>& place_of(void (*entry)(void*)) noexcept {
-    const auto bits = reinterpret_cast<std::uintptr_t>(entry);
-    return hogs[(bits >> 4 ^ bits >> 12) % known_hogs];
-}
+constinit std::uint32_t starts_of_hogs VOLE_GUARDED_BY(sched.mu) = 0;  // occasions to start one
 
 void count_frozen() noexcept {
     const std::uint64_t n = now_frozen.fetch_add(1, memory_order_relaxed) + 1;
@@ -53,14 +47,15 @@ struct successor {
     refusal why = refusal::none;
 };
 
-VOLE_NO_TSAN bool is_likely_hog(const G* g) noexcept {
-    return g->sched.sp == nullptr && place_of(g->entry).load(memory_order_relaxed) == g->entry;
+bool more_than_running() noexcept {
+    return frozen_threads() > sched.procs.load(memory_order_relaxed);
 }
+bool crowded() noexcept { return frozen_threads() >= (preempt_settings.max_frozen + 1) / 2; }
 
 // Whether g, which has not begun, goes before those that are frozen.
 bool may_start(const G* g) noexcept VOLE_REQUIRES(sched.mu) {
-    if (frozen_threads() >= (preempt_settings.max_frozen + 1) / 2) return false;
-    return !is_likely_hog(g) || ++starts_of_hogs % hog_starts == 0;
+    if (crowded()) return false;
+    return !more_than_running() || !is_likely_hog(g) || ++starts_of_hogs % hog_starts == 0;
 }
 
 // Whether p's next would be put back by prefer_frozen: then the frozen one can have the P at once. A
@@ -77,7 +72,9 @@ successor choose(const P* p) noexcept VOLE_REQUIRES(sched.mu) {
     if (sched.stopping.load(memory_order_relaxed)) return {};
     const bool full = frozen_threads() >= preempt_settings.max_frozen;
     const bool nothing_else = p->runq.empty_hint() && sched.global.size() == 0;
-    const bool swap = only_hogs_wait(p) && (nothing_else || ++starts_of_hogs % hog_starts != 0);
+    const bool swap =
+        nothing_else ||
+        (more_than_running() && only_hogs_wait(p) && ++starts_of_hogs % hog_starts != 0);
     if (sched.frozen.size != 0 && (full || swap)) {
         --sched.locked_m_idle;
         return {global_take_frozen()->locked_m};
@@ -138,9 +135,10 @@ void sleep_frozen(M* m, G* g, bool tied, void* context) noexcept {
     (void)context;
 }
 
-void begin_freeze(M* m, G* g, void* context) noexcept {
+void begin_freeze(M* m, G* g, void* context) noexcept VOLE_REQUIRES(sched.mu) {
     m->frozen_context = context;
-    place_of(g->entry).store(g->entry, memory_order_relaxed);
+    m->frozen_cpu = sched_getcpu();
+    note_frozen(g);
     count_frozen();
     count_up(preempt_total.freezes);
 }
@@ -230,7 +228,11 @@ G* prefer_frozen(P* p, G* g) noexcept {
     G* frozen = nullptr;
     {
         lock_guard held(sched.mu);
-        if (sched.frozen.size != 0 && !may_start(g)) frozen = global_take_frozen();
+        if (sched.frozen.size != 0 && !may_start(g)) {
+            frozen = global_take_frozen();
+        } else {
+            note_begun(g);
+        }
     }
     if (frozen == nullptr) return g;
     run_queue_put(p, g, false);

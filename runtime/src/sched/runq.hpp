@@ -44,6 +44,12 @@ struct g_list {  // intrusive, through G::link
         }
         return g;
     }
+    void remove_behind(G* before) noexcept {
+        G* g = before->link;
+        before->link = g->link;
+        if (tail == g) tail = before;
+        --size;
+    }
     void append(g_list& other) noexcept {
         if (other.head == nullptr) return;
         (tail != nullptr ? tail->link : head) = other.head;

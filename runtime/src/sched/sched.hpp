@@ -94,6 +94,7 @@ struct scheduler {
 
     batch_queue global VOLE_GUARDED_BY(mu);
     g_list frozen VOLE_GUARDED_BY(mu);  // each with a thread of its own: preempt/freeze.cpp
+    std::uint32_t frozen_takes VOLE_GUARDED_BY(mu) = 0;
     bool frozen_turn VOLE_GUARDED_BY(mu) = false;  // the next taken globally is a frozen one
     P* idle_ps VOLE_GUARDED_BY(mu) = nullptr;
     M* idle_ms VOLE_GUARDED_BY(mu) = nullptr;
@@ -159,7 +160,7 @@ void run_queue_put(P* p, G* g, bool next) noexcept;
 void global_put(G* g) noexcept VOLE_REQUIRES(sched.mu);
 void global_put_list(g_list& list) noexcept VOLE_REQUIRES(sched.mu);
 void global_put_frozen(G* g) noexcept VOLE_REQUIRES(sched.mu);
-/// The one that has waited longest; there must be one.
+/// There must be one.
 G* global_take_frozen() noexcept VOLE_REQUIRES(sched.mu);
 /// Goroutines that any P may take: those in the global queue and the frozen ones.
 std::uint32_t global_count() noexcept VOLE_REQUIRES(sched.mu);

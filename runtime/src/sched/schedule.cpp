@@ -7,6 +7,7 @@
 // Locks: sched.mu. Stack: g0, except run_queue_put and global_* (any).
 #include <cerrno>
 #include <ctime>
+#include <sched.h>
 
 #include "runtime/internal/fatal.hpp"
 #include "runtime/src/sched/sched.hpp"
@@ -44,8 +45,21 @@ void global_put_frozen(G* g) noexcept {
     sched.global_size.store(global_count(), memory_order_seq_cst);
 }
 
+// One whose thread was last on this CPU, if there is one: the kernel wakes it up here, where the caller is
+// about to leave, and not behind somebody who computes elsewhere. Every fourth time the oldest.
 G* global_take_frozen() noexcept {
-    G* g = sched.frozen.pop_front();
+    const int cpu = ++sched.frozen_takes % 4 == 0 ? -1 : sched_getcpu();
+    G* before = nullptr;
+    G* g = sched.frozen.head;
+    while (cpu >= 0 && g != nullptr && g->locked_m->frozen_cpu != cpu) {
+        before = g;
+        g = g->link;
+    }
+    if (g == nullptr || before == nullptr) {
+        g = sched.frozen.pop_front();
+    } else {
+        sched.frozen.remove_behind(before);
+    }
     sched.global_size.store(global_count(), memory_order_relaxed);
     return g;
 }

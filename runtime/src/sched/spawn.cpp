@@ -217,6 +217,7 @@ void recycle(P* p, G* g) noexcept {
         free_name(g);
     g->reason = wait_reason::none;
     g->is_main = false;
+    g->was_frozen = false;
     g->wakes_run = false;
     g->param = nullptr;
     g->eh_caught = nullptr;
