@@ -72,10 +72,11 @@ successor choose(const P* p) noexcept VOLE_REQUIRES(sched.mu) {
     if (sched.stopping.load(memory_order_relaxed)) return {};
     const bool full = frozen_threads() >= preempt_settings.max_frozen;
     const bool nothing_else = p->runq.empty_hint() && sched.global.size() == 0;
-    const bool swap =
-        nothing_else ||
-        (more_than_running() && only_hogs_wait(p) && ++starts_of_hogs % hog_starts != 0);
-    if (sched.frozen.size != 0 && (full || swap)) {
+    // Not when the next start is due: prefer_frozen will count it.
+    const bool hog_waits = more_than_running() && (starts_of_hogs + 1) % hog_starts != 0 &&
+                           !nothing_else && only_hogs_wait(p);
+    if (sched.frozen.size != 0 && (full || nothing_else || hog_waits)) {
+        if (hog_waits) ++starts_of_hogs;
         --sched.locked_m_idle;
         return {global_take_frozen()->locked_m};
     }
