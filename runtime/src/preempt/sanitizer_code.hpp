@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include <vole/config.hpp>
+
 namespace vole::inline v0::detail {
 
 #if defined(VOLE_ASAN) && defined(__clang__)
