@@ -6,7 +6,9 @@
 // whole section. The price is that waiters spin, then yield the processor, then nap: a holder that
 // the kernel has taken off its CPU is waited for in 20 us naps.
 //
-// Stack: any (goroutine, g0, foreign thread); never in a signal handler.
+// Stack: any (goroutine, g0, foreign thread); never in a signal handler, but for the one that stops
+// goroutines. On a goroutine only inside the runtime (entry.hpp): stopped with the lock held, it would hold
+// up whoever is to let it go on. Builds with assertions check that.
 // Order (outermost first), checked by VOLE_DEBUG=lockrank=1: see HACKING.md, "Lock order".
 //   sema -> chan (several: by address) -> sched -> arena -> gslab
 #pragma once
@@ -32,6 +34,9 @@ class VOLE_CAPABILITY("lock") lock {
     lock& operator=(const lock&) = delete;
 
     void acquire() noexcept VOLE_ACQUIRE() {
+#ifndef NDEBUG
+        check_inside();
+#endif
         // acquire: pairs with the release store of the previous holder.
         if (held_.exchange(1, memory_order_acquire) != 0) [[unlikely]]
             acquire_slow();
@@ -56,6 +61,7 @@ class VOLE_CAPABILITY("lock") lock {
 
   private:
     void acquire_slow() noexcept;
+    static void check_inside() noexcept;
     atomic<std::uint8_t> held_{0};
     lock_rank rank_;
 };

@@ -9,6 +9,7 @@
 
 #include <vole/arch/port.hpp>
 
+#include "runtime/internal/entry.hpp"
 #include "runtime/internal/fatal.hpp"
 
 namespace vole::inline v0::detail {
@@ -34,6 +35,13 @@ void lock::acquire_slow() noexcept {
             errno = saved;
         }
     }
+}
+
+void lock::check_inside() noexcept {
+    const M* m = current_m();
+    if (m == nullptr || m->curg == nullptr || m->blocking_depth != 0) return;
+    if (runtime_depth()->load(memory_order_relaxed) != 0) return;
+    fatal("runtime lock taken outside of an entry");
 }
 
 namespace {

@@ -109,6 +109,7 @@ void main_entry(void* closure) {
     call->fn(call->arg);
     g->is_main = false;
     {
+        const runtime_pin pin;
         // Before the waiter can be seen as waiting for a main that is gone.
         lock_guard held(sched.mu);
         --sched.runs_waiting;

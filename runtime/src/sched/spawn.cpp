@@ -280,6 +280,7 @@ void end_commit(G* g, void*) noexcept {
 }  // namespace
 
 VOLE_NO_TSAN void end_goroutine(G* g) noexcept {
+    enter_for_the_last_time();
     if (g->is_main) [[unlikely]] {
         lock_guard held(sched.mu);
         ++sched.mains_gone;
@@ -308,8 +309,6 @@ VOLE_NO_TSAN void vole_goroutine_main(void* arg) {
     run_body(g);
 }
 VOLE_NO_TSAN void vole_goroutine_exit() noexcept {
-    using namespace vole::detail;
-    enter_for_the_last_time();
-    end_goroutine(running_g());
+    vole::detail::end_goroutine(vole::detail::current_g());
 }
 }

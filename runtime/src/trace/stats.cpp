@@ -64,6 +64,7 @@ std::size_t num_goroutine() { return detail::count_goroutines(); }
 
 runtime_stats read_stats() {
     using namespace detail;
+    const runtime_pin pin;
     runtime_stats s{};
     s.goroutines = count_goroutines();
     s.goroutines_created = sched.created.load(memory_order_relaxed);
