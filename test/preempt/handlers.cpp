@@ -317,14 +317,37 @@ void look_for_frozen_handlers() {
     }
 }
 
-void run_with_timer(int flags) {
+// To the thread that has the P, over and over, from a thread of its own.
+class alarms {
+  public:
+    alarms() : thread_([this] { ring(); }) {}
+    ~alarms() {
+        stop_ = true;
+        thread_.join();
+    }
+    alarms(const alarms&) = delete;
+    alarms& operator=(const alarms&) = delete;
+
+  private:
+    void ring() {
+        while (!stop_) {
+            detail::P* p = detail::sched.all_ps[0].load();
+            const detail::M* m = p != nullptr ? p->m.load() : nullptr;
+            if (m != nullptr) ::syscall(SYS_tgkill, ::getpid(), m->tid, SIGALRM);
+            const timespec nap{0, 200'000};
+            ::nanosleep(&nap, nullptr);
+        }
+    }
+    std::atomic<bool> stop_{false};
+    std::thread thread_;
+};
+
+void run_with_alarms(int flags) {
     install(SIGALRM, compute_in_handler, flags | static_cast<int>(SA_RESTART));
     entered = 0;
-    const itimerval fast{{0, 1000}, {0, 1000}};
-    const itimerval off{};
-    ::setitimer(ITIMER_REAL, &fast, nullptr);
     std::atomic<bool> stop{false};
     run_on(1, [&] {
+        const alarms around;
         wait_group all;
         for (int i = 0; i < 2; ++i) {
             all.go([&] {
@@ -338,21 +361,14 @@ void run_with_timer(int flags) {
         });
         all.wait();
     });
-    ::setitimer(ITIMER_REAL, &off, nullptr);
 }
 
 }  // namespace
 
 TEST_CASE("child: handlers that compute", "[.child]") {
-    // SIGALRM may go to any thread; only the runtime's are to have it.
-    sigset_t alarm;
-    sigemptyset(&alarm);
-    sigaddset(&alarm, SIGALRM);
-    run([] {});
-    pthread_sigmask(SIG_BLOCK, &alarm, nullptr);
     for (const int flags : {0, static_cast<int>(SA_ONSTACK)}) {
         storm around(storm::kind::dense);
-        run_with_timer(flags);
+        run_with_alarms(flags);
     }
     CHECK(stopped_inside == 0);
     CHECK(entered > 0);
