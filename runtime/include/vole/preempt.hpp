@@ -29,8 +29,8 @@ struct settings {
     int signal = SIGURG;
     migration preempt_migration = migration::same_thread;
     /// How many threads may wait, each with the goroutine that a signal stopped on it. From half of it on,
-    /// goroutines that have not begun wait until fewer are stopped; at it, a stopped goroutine gives way
-    /// only to another that is stopped. At least 1, at most 10,000.
+    /// goroutines whose like have mostly been stopped do not begin until fewer are; at it, a stopped
+    /// goroutine gives way only to another that is stopped. At least 1, at most 10,000.
     std::uint32_t max_frozen = 64;
 };
 

@@ -11,7 +11,7 @@
 //    the global queue (schedule.cpp);
 //  - when more are frozen than there are Ps: of those that have not begun, the likely hogs (hogs.hpp) wait
 //    while frozen ones go first, seven times out of eight;
-//  - from half the cap on, frozen ones go before all that have not begun;
+//  - from half the cap on, likely hogs are not begun at all;
 //  - at the cap, who is stopped gives its P to one that is frozen: their number does not grow.
 //
 // Everything here but prefer_frozen runs in the signal handler: no allocation, no new thread, no C library
@@ -54,8 +54,21 @@ bool crowded() noexcept { return frozen_threads() >= (preempt_settings.max_froze
 
 // Whether g, which has not begun, goes before those that are frozen.
 bool may_start(const G* g) noexcept VOLE_REQUIRES(sched.mu) {
-    if (crowded()) return false;
-    return !more_than_running() || !is_likely_hog(g) || ++starts_of_hogs % hog_starts == 0;
+    if (!more_than_running() || !is_likely_hog(g)) return true;
+    return !crowded() && ++starts_of_hogs % hog_starts == 0;
+}
+
+// Likely hogs at the head of p's ring go to its tail, so that one of the others comes to the head. On p's
+// thread.
+void pass_by_hogs(P* p) noexcept VOLE_REQUIRES(sched.mu) {
+    constexpr int most = 16;
+    for (int i = 0; i < most; ++i) {
+        const G* first = p->runq.peek_ring();
+        if (first == nullptr || !is_likely_hog(first)) return;
+        G* g = p->runq.pop();
+        if (g == nullptr) return;
+        p->runq.push(g);  // there is room: one has just been taken out
+    }
 }
 
 // Whether p's next would be put back by prefer_frozen: then the frozen one can have the P at once. A
@@ -68,11 +81,12 @@ bool only_hogs_wait(const P* p) noexcept VOLE_REQUIRES(sched.mu) {
            (in_global == nullptr || is_likely_hog(in_global));
 }
 
-successor choose(const P* p) noexcept VOLE_REQUIRES(sched.mu) {
+successor choose(P* p) noexcept VOLE_REQUIRES(sched.mu) {
     if (sched.stopping.load(memory_order_relaxed)) return {};
     const bool full = frozen_threads() >= preempt_settings.max_frozen;
     const bool nothing_else = p->runq.empty_hint() && sched.global.size() == 0;
     // Not when the next start is due: prefer_frozen will count it.
+    if (sched.frozen.size != 0 && !nothing_else) pass_by_hogs(p);
     const bool hog_waits = more_than_running() && (starts_of_hogs + 1) % hog_starts != 0 &&
                            !nothing_else && only_hogs_wait(p);
     if (sched.frozen.size != 0 && (full || nothing_else || hog_waits)) {
@@ -226,18 +240,29 @@ refusal freeze(M* m, G* g, void* context) noexcept {
 
 G* prefer_frozen(P* p, G* g) noexcept {
     if (now_frozen.load(memory_order_relaxed) == 0) return g;
-    G* frozen = nullptr;
     {
         lock_guard held(sched.mu);
-        if (sched.frozen.size != 0 && !may_start(g)) {
-            frozen = global_take_frozen();
-        } else {
+        if (sched.frozen.size == 0 || may_start(g)) {
             note_begun(g);
+            return g;
         }
     }
-    if (frozen == nullptr) return g;
     run_queue_put(p, g, false);
-    return frozen;
+    lock_guard held(sched.mu);
+    pass_by_hogs(p);
+    if (const G* first = p->runq.peek_ring(); first != nullptr && !is_likely_hog(first)) {
+        if (G* other = p->runq.pop(); other != nullptr) {
+            if (other->sched.sp == nullptr) note_begun(other);
+            return other;
+        }
+    }
+    if (const G* first = sched.global.front(); first != nullptr && !is_likely_hog(first)) {
+        if (G* other = global_take(1).head; other != nullptr) return other;
+    }
+    // Another thread may have taken the last of the frozen; then a hog it is.
+    if (sched.frozen.size != 0) return global_take_frozen();
+    if (G* other = p->runq.pop(); other != nullptr) return other;
+    return global_take(1).head;
 }
 
 }  // namespace vole::detail

@@ -91,8 +91,8 @@ void check_preempt_handler() noexcept;
 /// Signal handler, depth above zero, no retake under way: the thread waits until its goroutine is run
 /// again. Anything but none: nothing has happened.
 refusal freeze(M* m, G* g, void* context) noexcept;
-/// g0: g has not begun yet and is about to, on p. Gives a frozen one instead if that is to go first; then
-/// g is queued again.
+/// g0: g has not begun yet and is about to, on p. Gives another instead if that is to go first; then g is
+/// queued again. Null: thieves have been faster, look again.
 G* prefer_frozen(P* p, G* g) noexcept;
 std::uint32_t frozen_threads() noexcept;
 /// sysmon: all that waits for p are goroutines that are frozen, or likely to be.

@@ -328,6 +328,7 @@ G* schedule(M* m, bool* inherit) noexcept {
         if (g != nullptr) {
             m->pending = nullptr;
             if (g->sched.sp == nullptr) g = prefer_frozen(m->p, g);
+            if (g == nullptr) continue;
         } else if (sched.stopping.load(memory_order_acquire)) {
             stop_for_the_world(m);
             continue;
@@ -335,6 +336,7 @@ G* schedule(M* m, bool* inherit) noexcept {
             g = find_runnable(m, inherit);
             if (g == nullptr) continue;
             if (g->sched.sp == nullptr) g = prefer_frozen(m->p, g);
+            if (g == nullptr) continue;
             if (m->spinning) found_work(m);
         }
         if (g->locked_m != nullptr && g->locked_m != m) {
