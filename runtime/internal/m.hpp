@@ -63,16 +63,16 @@ struct M {
 
     // preemption: see runtime/src/preempt/README.md
     int tid = 0;
-    int cpu_timer = -1;                             // the kernel's number; -1: none to be had
-    atomic<bool> signal_sent{false};                // and not yet seen by the handler
-    bool signals_useless = false;                   // runs on a foreign signal stack
-    std::uint64_t signal_mask = 0;                  // as the thread began
-    atomic<std::uint32_t>* depth = nullptr;         // its runtime_depth; null: no thread (sched.mu)
-    int frozen_cpu = -1;                            // where it was when its goroutine was frozen
-    const void* frozen_context = nullptr;           // the ucontext_t its goroutine will go on with
-    atomic<std::int64_t> detached_since{0};         // nanotime; 0: not detached
-    std::int64_t detached_seen = 0;                 // sysmon's: the detachment that is about,
-    std::int64_t detached_cpu = 0;                  // and the CPU clock at the last look
+    int cpu_timer = -1;                      // the kernel's number; -1: none to be had
+    atomic<bool> signal_sent{false};         // and not yet seen by the handler
+    bool signals_useless = false;            // runs on a foreign signal stack
+    std::uint64_t signal_mask = 0;           // as the thread began
+    atomic<std::uint32_t>* depth = nullptr;  // its runtime_depth; null: no thread (sched.mu)
+    int frozen_cpu = -1;                     // where it was when its goroutine was frozen
+    const void* frozen_context = nullptr;    // the ucontext_t its goroutine will go on with
+    atomic<std::int64_t> detached_since{0};  // nanotime; 0: not detached
+    std::int64_t detached_seen = 0;          // sysmon's: the detachment that is about,
+    std::int64_t detached_cpu = 0;           // and the CPU clock at the last look
 #if defined(VOLE_ASAN) || defined(VOLE_TSAN)
     void* sanitizer = nullptr;  // g0's fake stack or fiber
     const void* stack_bottom = nullptr;

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <atomic>
 #include <csignal>
-#include <sched.h>
 #include <ctime>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <thread>
 #include <unistd.h>
@@ -166,8 +166,7 @@ double stop_seconds(int n) {
         both.wait();
         const double seconds = since(start);
         const auto after = vole::read_stats().preempt;
-        const auto stops =
-            after.freezes + after.injections - before.freezes - before.injections;
+        const auto stops = after.freezes + after.injections - before.freezes - before.injections;
         if (stops < static_cast<std::uint64_t>(n)) wrong("preempt_cost: hardly anything stopped");
         return seconds / static_cast<double>(stops);
     });

@@ -66,8 +66,8 @@ void many_loops(std::uint32_t cap, int procs) {
             CHECK(c.freezes > 0);
             CHECK(c.most_frozen <= cap + static_cast<std::uint64_t>(procs));
         }
-        CHECK(read_stats().threads <= cap + 3 * static_cast<std::uint64_t>(procs) + 6 +
-                                          c.detached_running - c.returns);
+        CHECK(read_stats().threads <=
+              cap + 3 * static_cast<std::uint64_t>(procs) + 6 + c.detached_running - c.returns);
         l.stop = true;
         there.close();
         all.wait();

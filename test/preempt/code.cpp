@@ -19,8 +19,8 @@ using spinner = void (*)(const std::atomic<bool>*);
 // In a section of its own, whose ends the linker names.
 extern "C" const char __start_vole_test_unsafe[] __attribute__((visibility("hidden")));
 extern "C" const char __stop_vole_test_unsafe[] __attribute__((visibility("hidden")));
-__attribute__((section("vole_test_unsafe"), noinline)) void spin_in_unsafe_code(
-    const std::atomic<bool>* stop) {
+__attribute__((section("vole_test_unsafe"), noinline)) void
+spin_in_unsafe_code(const std::atomic<bool>* stop) {
     while (!stop->load(std::memory_order_relaxed)) {
     }
 }
@@ -66,9 +66,7 @@ ways stopped_at_last(spinner f) {
 
 struct plugin {
     void* handle = ::dlopen(VOLE_TEST_PLUGIN, RTLD_NOW);
-    spinner spin() const {
-        return reinterpret_cast<spinner>(::dlsym(handle, "plugin_spin"));
-    }
+    spinner spin() const { return reinterpret_cast<spinner>(::dlsym(handle, "plugin_spin")); }
     const void* address() const { return ::dlsym(handle, "plugin_spin"); }
 };
 
@@ -150,8 +148,10 @@ TEST_CASE("PRE-12 nobody is stopped in libc") {
     });
     CHECK(w.refused_for_code);
     CHECK((w.detached || w.frozen));
-    CHECK_FALSE(detail::is_preemptible(reinterpret_cast<std::uintptr_t>(::dlsym(RTLD_DEFAULT, "malloc"))));
-    CHECK_FALSE(detail::is_preemptible(reinterpret_cast<std::uintptr_t>(::dlsym(RTLD_DEFAULT, "qsort"))));
+    CHECK_FALSE(
+        detail::is_preemptible(reinterpret_cast<std::uintptr_t>(::dlsym(RTLD_DEFAULT, "malloc"))));
+    CHECK_FALSE(
+        detail::is_preemptible(reinterpret_cast<std::uintptr_t>(::dlsym(RTLD_DEFAULT, "qsort"))));
     CHECK_FALSE(detail::is_preemptible(
         reinterpret_cast<std::uintptr_t>(::dlsym(RTLD_DEFAULT, "_Unwind_RaiseException"))));
     CHECK_FALSE(detail::is_preemptible(

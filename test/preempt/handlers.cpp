@@ -133,7 +133,8 @@ TEST_CASE("PRE-54 without a handler of the program SIGURG from outside does noth
     CHECK(counts().freezes == before.freezes);
 }
 
-TEST_CASE("PRE-54 a SIGURG that the program sends to a thread of the runtime is not taken for ours") {
+TEST_CASE(
+    "PRE-54 a SIGURG that the program sends to a thread of the runtime is not taken for ours") {
     const auto before = counts();
     run_on(1, [&] {
         const int thread = thread_id();
@@ -201,9 +202,9 @@ TEST_CASE("child: settings that cannot be", "[.child]") {
                               Contains("limits 1 and 10000"));
     }
     if (!has_free_migration) {
-        CHECK_THROWS_WITH(
-            preempt::configure({.preempt_migration = preempt::migration::free}),
-            Contains("settings.preempt_migration is free") && Contains("same_thread"));
+        CHECK_THROWS_WITH(preempt::configure({.preempt_migration = preempt::migration::free}),
+                          Contains("settings.preempt_migration is free") &&
+                              Contains("same_thread"));
     }
     preempt::configure({.max_frozen = 10'000});
     run([] {});
@@ -428,7 +429,8 @@ TEST_CASE("PRE-56 children are started while goroutines are preempted") {
 
 TEST_CASE("SIGPROF and our signal together") {
     static std::atomic<long> ticks{0};
-    install(SIGPROF, [](int) { ++ticks; }, static_cast<int>(SA_RESTART | SA_ONSTACK));
+    install(
+        SIGPROF, [](int) { ++ticks; }, static_cast<int>(SA_RESTART | SA_ONSTACK));
     const itimerval fast{{0, 1000}, {0, 1000}};
     const itimerval off{};
     ::setitimer(ITIMER_PROF, &fast, nullptr);

@@ -47,7 +47,8 @@ int main() {
             all.wait();
         });
     }
-    if (vole::read_stats().preempt.freezes == 0) return fail("a loop in the program was not stopped by a signal");
+    if (vole::read_stats().preempt.freezes == 0)
+        return fail("a loop in the program was not stopped by a signal");
     if (!is_preemptible(&spin)) return fail("the program's code is not preemptible");
     if (is_preemptible(&std::malloc) || is_preemptible(&std::qsort) ||
         is_preemptible(&pthread_mutex_lock) || is_preemptible(&_Unwind_RaiseException) ||

@@ -398,8 +398,7 @@ void blow(int procs, storm::kind kind, bool only_free = false) {
         CHECK(after.interrupted_calls == before.interrupted_calls);
     }
     if (has_signals) {
-        const auto stopped =
-            after.freezes + after.injections - before.freezes - before.injections;
+        const auto stopped = after.freezes + after.injections - before.freezes - before.injections;
         CHECK(stopped > 0);
     }
 }

@@ -58,28 +58,29 @@ void add_unsafe_range(code_range r);
 
 /// Counted since the runtime started, but for the last two.
 struct counts {
-    std::uint64_t requests;          ///< time slices above 10 ms, and stops of the world
-    std::uint64_t yields;            ///< followed at the next operation
-    std::uint64_t signals_sent;      ///<
-    std::uint64_t signals_seen;      ///< by the handler; the sum of the following eleven
-    std::uint64_t freezes;           ///< goroutines stopped, with their threads
-    std::uint64_t injections;        ///< goroutines stopped by an injected call (migration::free)
-    std::uint64_t refused_request;   ///< nothing was asked any more
-    std::uint64_t refused_runtime;   ///< inside the runtime, or on a thread's own stack
-    std::uint64_t refused_stack;     ///< the stack pointer was not on the goroutine's stack
-    std::uint64_t refused_code;      ///< in code that must not be stopped: libc, libstdc++, ...
-    std::uint64_t refused_handler;   ///< in a signal handler of the program, or with signals blocked
-    std::uint64_t refused_work;      ///< nothing else to run
-    std::uint64_t refused_thread;    ///< no thread to go on with
-    std::uint64_t refused_cap;       ///< max_frozen threads are frozen
-    std::uint64_t refused_elsewhere; ///< the handler ran on a signal stack that is not ours
-    std::uint64_t passed_on;         ///< signals that were not ours: to the program's own handler
-    std::uint64_t detached_blocked;  ///< Ps taken from goroutines that the kernel had blocked
-    std::uint64_t detached_running;  ///< and from ones that were nowhere to be stopped for 20 ms
-    std::uint64_t returns;           ///< goroutines that took a P again after that
-    std::uint64_t interrupted_calls; ///< system calls that returned EINTR because of our signal: stays 0
-    std::uint64_t frozen;            ///< threads that are frozen now
-    std::uint64_t most_frozen;       ///< at any time
+    std::uint64_t requests;         ///< time slices above 10 ms, and stops of the world
+    std::uint64_t yields;           ///< followed at the next operation
+    std::uint64_t signals_sent;     ///<
+    std::uint64_t signals_seen;     ///< by the handler; the sum of the following eleven
+    std::uint64_t freezes;          ///< goroutines stopped, with their threads
+    std::uint64_t injections;       ///< goroutines stopped by an injected call (migration::free)
+    std::uint64_t refused_request;  ///< nothing was asked any more
+    std::uint64_t refused_runtime;  ///< inside the runtime, or on a thread's own stack
+    std::uint64_t refused_stack;    ///< the stack pointer was not on the goroutine's stack
+    std::uint64_t refused_code;     ///< in code that must not be stopped: libc, libstdc++, ...
+    std::uint64_t refused_handler;  ///< in a signal handler of the program, or with signals blocked
+    std::uint64_t refused_work;     ///< nothing else to run
+    std::uint64_t refused_thread;   ///< no thread to go on with
+    std::uint64_t refused_cap;      ///< max_frozen threads are frozen
+    std::uint64_t refused_elsewhere;  ///< the handler ran on a signal stack that is not ours
+    std::uint64_t passed_on;          ///< signals that were not ours: to the program's own handler
+    std::uint64_t detached_blocked;   ///< Ps taken from goroutines that the kernel had blocked
+    std::uint64_t detached_running;   ///< and from ones that were nowhere to be stopped for 20 ms
+    std::uint64_t returns;            ///< goroutines that took a P again after that
+    std::uint64_t
+        interrupted_calls;      ///< system calls that returned EINTR because of our signal: stays 0
+    std::uint64_t frozen;       ///< threads that are frozen now
+    std::uint64_t most_frozen;  ///< at any time
 };
 
 }  // namespace vole::preempt

@@ -11,11 +11,11 @@ struct settings {
     int schedtrace_ms = 0;  // schedtrace=N: a line about the scheduler each N ms; 0: never
     bool container_maxprocs =
         true;  // containermaxprocs=0: the default of gomaxprocs ignores the quota
-    bool update_maxprocs = true;  // updatemaxprocs=0: the default is computed once, at start
-    bool lockrank = false;        // lockrank=1: check the order of the runtime's locks
-    bool stacktrace = false;      // stacktrace=1: a line for each growth of a stack
-    bool stackexplain = false;    // stackexplain=1: a readable account of each growth
-    bool stackverify = false;     // stackverify=1: stacks that copies left stay inaccessible
+    bool update_maxprocs = true;   // updatemaxprocs=0: the default is computed once, at start
+    bool lockrank = false;         // lockrank=1: check the order of the runtime's locks
+    bool stacktrace = false;       // stacktrace=1: a line for each growth of a stack
+    bool stackexplain = false;     // stackexplain=1: a readable account of each growth
+    bool stackverify = false;      // stackverify=1: stacks that copies left stay inaccessible
     bool asyncpreemptoff = false;  // asyncpreemptoff=1: no goroutine is stopped by a signal
     bool preempttrace = false;     // preempttrace=1: a line for each preemption
     bool preemptexplain = false;   // preemptexplain=1: a readable account of each

@@ -155,7 +155,9 @@ void find_preemptible_code() noexcept {
     add_sanitizer_code([](std::uintptr_t lo, std::uintptr_t hi) { unsafe.add(lo, hi); });
 }
 
-bool is_preemptible(std::uintptr_t pc) noexcept { return preemptible.holds(pc) && !unsafe.holds(pc); }
+bool is_preemptible(std::uintptr_t pc) noexcept {
+    return preemptible.holds(pc) && !unsafe.holds(pc);
+}
 
 }  // namespace vole::detail
 
@@ -172,11 +174,12 @@ void add_library(const void* address) {
                 return preemptible.add(lo, hi);
             },
             &room)) {
-        throw std::invalid_argument(
-            "vole::preempt::add_library: no loaded library has code at this address; give the address "
-            "of one of its functions");
+        throw std::invalid_argument("vole::preempt::add_library: no loaded library has code at "
+                                    "this address; give the address "
+                                    "of one of its functions");
     }
-    if (!room) throw runtime_error("vole::preempt::add_library: 64 ranges of code are known already");
+    if (!room)
+        throw runtime_error("vole::preempt::add_library: 64 ranges of code are known already");
 }
 
 void forget_library(const void* address) {

@@ -159,9 +159,9 @@ void check_preempt_handler() noexcept {
     if ((now.sa_flags & SA_SIGINFO) != 0 && now.sa_sigaction == on_preempt_signal) return;
     said = true;
     message text;
-    text << "vole: the handler of signal "
-         << static_cast<std::uint64_t>(preempt_settings.signal)
-         << " has been replaced after the runtime started: goroutines that loop keep their thread until "
+    text << "vole: the handler of signal " << static_cast<std::uint64_t>(preempt_settings.signal)
+         << " has been replaced after the runtime started: goroutines that loop keep their thread "
+            "until "
             "their next operation. Install yours before, or choose another signal with "
             "vole::preempt::configure.\n";
     text.write_to(2);

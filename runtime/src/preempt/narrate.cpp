@@ -45,7 +45,8 @@ const char* text_of(refusal why) noexcept {
         case refusal::runtime: return "it is inside the runtime";
         case refusal::stack: return "its stack pointer is not on its stack";
         case refusal::code: return "this code must not be stopped: it may hold what others need";
-        case refusal::handler: return "a signal handler of the program runs, or signals are blocked";
+        case refusal::handler:
+            return "a signal handler of the program runs, or signals are blocked";
         case refusal::work: return "there is nothing else to run";
         case refusal::thread: return "no thread is ready to go on; one is being made";
         case refusal::cap: return "max_frozen goroutines are stopped already";
@@ -106,8 +107,9 @@ void explain_refused(account& out, const preempt_event& e) noexcept {
     add_place(line << "  place       ", e);
     out.add(line);
     out.add(message{} << "  rule        refused: " << text_of(e.why));
-    out.add(message{} << "  next        the request stays; the next signal, or the next operation of this "
-                         "library, tries again");
+    out.add(message{}
+            << "  next        the request stays; the next signal, or the next operation of this "
+               "library, tries again");
 }
 
 void explain_frozen(account& out, const preempt_event& e) noexcept {
@@ -121,20 +123,23 @@ void explain_frozen(account& out, const preempt_event& e) noexcept {
     line << "  stack       pointer ";
     line.hex(e.sp);
     out.add(line << ", on the goroutine's own stack");
-    out.add(message{} << "  rule        allowed: a request is pending, outside the runtime, the program's "
-                         "own code, no handler of the program, other work waits");
+    out.add(message{}
+            << "  rule        allowed: a request is pending, outside the runtime, the program's "
+               "own code, no handler of the program, other work waits");
     out.add(message{} << "  saved       " << e.bytes
                       << " bytes by the kernel, on the signal stack: every register there is");
     line = {};
-    add_thread(line << "  threads     ", e.tid) << " waits in the handler, with the goroutine tied to it";
+    add_thread(line << "  threads     ", e.tid)
+        << " waits in the handler, with the goroutine tied to it";
     if (e.to_tid != 0) {
         add_thread(line << "; ", e.to_tid) << " has its P and runs others";
     } else {
         line << "; its P is stopped with the world, or it had none";
     }
     out.add(line);
-    out.add(message{} << "  later       its turn comes from the queue; that thread gets a P, and the kernel "
-                         "puts every register back");
+    out.add(message{}
+            << "  later       its turn comes from the queue; that thread gets a P, and the kernel "
+               "puts every register back");
 }
 
 void explain(const preempt_event& e) noexcept {
@@ -145,8 +150,9 @@ void explain(const preempt_event& e) noexcept {
     switch (e.kind) {
         case request:
             out.add(line << " has run for 10 ms: asked to give way");
-            out.add(message{} << "  next        at its next operation of this library it yields; if others "
-                                 "wait, a timer on its thread's CPU clock sends a signal");
+            out.add(message{}
+                    << "  next        at its next operation of this library it yields; if others "
+                       "wait, a timer on its thread's CPU clock sends a signal");
             break;
         case refused: explain_refused(out, e); break;
         case frozen: explain_frozen(out, e); break;
@@ -159,19 +165,22 @@ void explain(const preempt_event& e) noexcept {
             line = {};
             add_place(line << "  place       ", e);
             out.add(line);
-            out.add(message{} << "  saved       at most " << e.bytes
-                              << " bytes, on its own stack, by xsavec: any thread may go on with it");
+            out.add(
+                message{} << "  saved       at most " << e.bytes
+                          << " bytes, on its own stack, by xsavec: any thread may go on with it");
             break;
         case detached:
             out.add(line << " loses its P, and goes on without");
-            out.add(message{} << "  why         "
-                              << (e.how == detach_reason::blocked
-                                      ? "the kernel says that its thread sleeps, outside the runtime"
-                                      : "for 20 ms no signal has found it where it may be stopped"));
+            out.add(
+                message{} << "  why         "
+                          << (e.how == detach_reason::blocked
+                                  ? "the kernel says that its thread sleeps, outside the runtime"
+                                  : "for 20 ms no signal has found it where it may be stopped"));
             line = {};
             add_thread(line << "  threads     ", e.tid);
             out.add(line << " is not disturbed: no signal is sent, no call of it returns early");
-            out.add(message{} << "  later       it takes a P at its next operation of this library");
+            out.add(
+                message{} << "  later       it takes a P at its next operation of this library");
             break;
         case returned:
             add_ms(line << " has come to an operation of this library after ", e.ns);
@@ -221,7 +230,8 @@ void tell_slow(const preempt_event& e) noexcept {
             lost.fetch_add(1, memory_order_relaxed);
             return;
         }
-    } while (!next_number.compare_exchange_weak(n, n + 1, memory_order_relaxed, memory_order_relaxed));
+    } while (
+        !next_number.compare_exchange_weak(n, n + 1, memory_order_relaxed, memory_order_relaxed));
     slot& s = ring[n % ring_size];
     s.event = e;
     s.full.store(n + 1, memory_order_release);
@@ -238,8 +248,9 @@ void start_narrator() {
     const int e = pthread_create(&thread, nullptr, narrate, nullptr);
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
     if (e != 0) {
-        throw std::system_error(e, std::generic_category(),
-                                "vole: cannot create the thread that VOLE_DEBUG=preempttrace=1 needs");
+        throw std::system_error(
+            e, std::generic_category(),
+            "vole: cannot create the thread that VOLE_DEBUG=preempttrace=1 needs");
     }
     pthread_detach(thread);
     std::atexit([] { drain(); });

@@ -30,17 +30,27 @@ inline constexpr bool has_injection = false;
 
 /// sysmon's notes about the time slice that a P is in.
 struct slice_notes {
-    std::uint32_t tick = 0;      // P::sched_tick when it was noticed
-    bool asked = false;          // a request was made in it
-    std::int64_t when = 0;       // it was noticed
+    std::uint32_t tick = 0;  // P::sched_tick when it was noticed
+    bool asked = false;      // a request was made in it
+    std::int64_t when = 0;   // it was noticed
     std::int64_t last_signal = 0;
-    std::int64_t cpu = -1;       // the thread's CPU clock at cpu_when; -1: not read in this slice
+    std::int64_t cpu = -1;  // the thread's CPU clock at cpu_when; -1: not read in this slice
     std::int64_t cpu_when = 0;
 };
 
 /// Why a signal stopped nothing; the order of preempt::counts.
 enum class refusal : std::uint8_t {
-    none, request, runtime, stack, code, handler, work, thread, cap, elsewhere, count
+    none,
+    request,
+    runtime,
+    stack,
+    code,
+    handler,
+    work,
+    thread,
+    cap,
+    elsewhere,
+    count
 };
 
 struct preempt_totals {
@@ -119,7 +129,15 @@ void find_preemptible_code() noexcept;
 
 // ---- narrate.cpp ----------------------------------------------------------------------------
 struct preempt_event {
-    enum class what : std::uint8_t { request, refused, frozen, resumed, injected, detached, returned };
+    enum class what : std::uint8_t {
+        request,
+        refused,
+        frozen,
+        resumed,
+        injected,
+        detached,
+        returned
+    };
     what kind = what::request;
     refusal why = refusal::none;
     detach_reason how = detach_reason::blocked;

@@ -53,8 +53,8 @@ namespace vole::inline v0::preempt {
 void configure(const settings& s) {
     using namespace detail;
     if (runtime_has_started()) {
-        throw runtime_error(
-            "vole::preempt::configure: the runtime has started; call it before the first run or go");
+        throw runtime_error("vole::preempt::configure: the runtime has started; call it before the "
+                            "first run or go");
     }
     if (!usable(s.signal)) {
         throw std::invalid_argument("vole::preempt::configure: settings.signal is " +
@@ -69,13 +69,14 @@ void configure(const settings& s) {
     }
     if (s.preempt_migration == migration::free && !has_injection) {
         throw std::invalid_argument(
-            "vole::preempt::configure: settings.preempt_migration is free, which exists on amd64 only, "
+            "vole::preempt::configure: settings.preempt_migration is free, which exists on amd64 "
+            "only, "
             "and not under AddressSanitizer or ThreadSanitizer; use same_thread");
     }
     if (s.preempt_migration == migration::free && !prepare_injection()) {
-        throw std::invalid_argument(
-            "vole::preempt::configure: settings.preempt_migration is free, which needs a processor with "
-            "the instruction xsavec; use same_thread");
+        throw std::invalid_argument("vole::preempt::configure: settings.preempt_migration is free, "
+                                    "which needs a processor with "
+                                    "the instruction xsavec; use same_thread");
     }
     preempt_settings = s;
 }

@@ -53,7 +53,8 @@ finding look() noexcept {
                         sched.external_wakers.load(memory_order_relaxed) == 0 &&
                         sched.threads_parked.load(memory_order_relaxed) == 0 && everything_asleep();
     return {asleep, sched.mains_gone != 0 && count_goroutines() == 0, sched.sleep_generation,
-            std::uint64_t{sched.m_count} + 1 + sched.runs_waiting + sanitizer_threads + narrator_threads()};
+            std::uint64_t{sched.m_count} + 1 + sched.runs_waiting + sanitizer_threads +
+                narrator_threads()};
 }
 
 }  // namespace

@@ -258,9 +258,7 @@ namespace {
 }
 
 // Not VOLE_NO_TSAN: TSan must see the release.
-[[gnu::noinline]] void begin_outside() noexcept {
-    runtime_depth()->store(0, memory_order_release);
-}
+[[gnu::noinline]] void begin_outside() noexcept { runtime_depth()->store(0, memory_order_release); }
 
 void end_commit(G* g, void*) noexcept {
     M* m = current_m();

@@ -25,7 +25,7 @@ SUITES = ("unit", "behaviour", "growth", "preempt", "stress", "death", "examples
           "arch")
 CATCH2_PROGRAMS = ("vole-unit", "vole-behaviour", "vole-stress", "vole-death", "vole-arch",
                    "vole-growth", "vole-growth-arm64", "vole-growth-copying", "vole-preempt",
-                   "vole-preempt-O0", "vole-preempt-O3")
+                   "vole-preempt-O0", "vole-preempt-O3", "vole-preempt-growing")
 # These are about the sources, not about what a compiler made of them: gcc, native, once.
 SOURCE_SUITES = ("layers", "consumer")
 LONG_FACTOR = 60
