@@ -62,7 +62,7 @@ struct M {
     void* signal_stack = nullptr;
 
     // preemption: see runtime/src/preempt/README.md
-    int tid = 0;
+    atomic<int> tid{0};
     int cpu_timer = -1;                      // the kernel's number; -1: none to be had
     atomic<bool> signal_sent{false};         // and not yet seen by the handler
     bool signals_useless = false;            // runs on a foreign signal stack

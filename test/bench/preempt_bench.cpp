@@ -123,7 +123,7 @@ void ask_and_signal(long process) {
     inside::M* m = inside::current_m();
     m->attention.fetch_or(inside::attend_preempt);
     m->signal_sent.store(true);
-    signal_thread(process, m->tid);
+    signal_thread(process, m->tid.load());
 }
 
 void stay_on_one_cpu() {

@@ -334,7 +334,7 @@ class alarms {
         while (!stop_) {
             detail::P* p = detail::sched.all_ps[0].load();
             const detail::M* m = p != nullptr ? p->m.load() : nullptr;
-            if (m != nullptr) ::syscall(SYS_tgkill, ::getpid(), m->tid, SIGALRM);
+            if (m != nullptr) ::syscall(SYS_tgkill, ::getpid(), m->tid.load(), SIGALRM);
             const timespec nap{0, 200'000};
             ::nanosleep(&nap, nullptr);
         }

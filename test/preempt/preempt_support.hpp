@@ -50,13 +50,14 @@ class storm {
                 detail::P* p = detail::sched.all_ps[i].load();
                 if (p == nullptr) continue;
                 detail::M* m = p->m.load();
-                if (m == nullptr || m->tid == 0) continue;
+                if (m == nullptr || m->tid.load() == 0) continue;
                 detail::ask_to_yield(p);
                 if (!detail::signals_on()) continue;
                 if (kind_ == kind::gentle) {
                     detail::send_preempt_signal(m);
                 } else if (!m->signal_sent.exchange(true)) {
-                    ::syscall(SYS_tgkill, ::getpid(), m->tid, detail::preempt_settings.signal);
+                    ::syscall(SYS_tgkill, ::getpid(), m->tid.load(),
+                              detail::preempt_settings.signal);
                 }
             }
             const timespec nap{0, 100'000};

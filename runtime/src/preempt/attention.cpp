@@ -31,7 +31,7 @@ void return_from_detachment(M* m) noexcept {
     count_up(preempt_total.returns);
     tell({.kind = preempt_event::what::returned,
           .goroutine = m->curg->id,
-          .tid = m->tid,
+          .tid = m->tid.load(memory_order_relaxed),
           .ns = preempt_is_told ? nanotime() - since : 0});
     take_p_again(m, m->curg);
 }

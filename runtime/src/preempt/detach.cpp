@@ -30,14 +30,14 @@ namespace {
 
 // The M that has lost p, or null.
 M* take_from(P* p) noexcept VOLE_REQUIRES(sched.mu) {
-    M* m = p->m.load(memory_order_relaxed);
+    M* m = p->m.load(memory_order_acquire);
     if (m == nullptr || m->depth == nullptr) return nullptr;
     // Most threads that are inside are so for long: spares them the fence.
     if (m->depth->load(memory_order_relaxed) != 0) return nullptr;
     m->attention.fetch_or(attend_retaking, memory_order_seq_cst);
     const bool fenced = fence_all_threads();
     const bool outside = fenced && m->depth->load(memory_order_acquire) == 0 &&
-                         p->m.load(memory_order_relaxed) == m && m->p == p &&
+                         p->m.load(memory_order_acquire) == m && m->p == p &&
                          p->status.load(memory_order_relaxed) == p_status::running &&
                          m->curg != nullptr;
     if (!outside) {
@@ -62,7 +62,7 @@ bool detach(P* p, detach_reason why) noexcept {
         M* m = take_from(p);
         if (m == nullptr) return false;
         told.goroutine = m->curg->id;
-        told.tid = m->tid;
+        told.tid = m->tid.load(memory_order_relaxed);
     }
     p->slice = {.tick = p->slice.tick};
     count_up(why == detach_reason::blocked ? preempt_total.detached_blocked

@@ -162,7 +162,7 @@ preempt_event event(preempt_event::what kind, const M* m, const G* g, void* cont
     const arch::interrupted_point at = arch::this_port::interrupted(context);
     return {.kind = kind,
             .goroutine = g->id,
-            .tid = m->tid,
+            .tid = m->tid.load(memory_order_relaxed),
             .pc = at.pc,
             .sp = at.sp,
             .bytes = preempt_is_told ? arch::this_port::signal_frame_bytes(context) : 0};
@@ -181,7 +181,7 @@ refusal freeze_with_p(M* m, G* g, void* context) noexcept {
         release_p(m);
         queue_frozen(m, g, g_status::running);
     }
-    told.to_tid = next.to != nullptr ? next.to->tid : 0;
+    told.to_tid = next.to != nullptr ? next.to->tid.load(memory_order_relaxed) : 0;
     tell(told);
     const std::int64_t since = preempt_is_told ? nanotime() : 0;
     hand_over(p, next.to);

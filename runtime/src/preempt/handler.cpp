@@ -126,7 +126,7 @@ void on_preempt_signal(int signal, siginfo_t* info, void* context) {
         tell({.kind = preempt_event::what::refused,
               .why = why,
               .goroutine = m->curg != nullptr ? m->curg->id : 0,
-              .tid = m->tid,
+              .tid = m->tid.load(memory_order_relaxed),
               .pc = at.pc,
               .sp = at.sp});
     }

@@ -47,7 +47,7 @@ bool inject_with(const M* m, const G* g, void* context) noexcept {
         if (at.sp - lowest(g->stack) < bytes + frames_bytes) return false;
         tell({.kind = preempt_event::what::injected,
               .goroutine = g->id,
-              .tid = m->tid,
+              .tid = m->tid.load(memory_order_relaxed),
               .pc = at.pc,
               .sp = at.sp,
               .bytes = bytes});

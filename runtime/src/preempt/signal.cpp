@@ -27,7 +27,7 @@ int make_cpu_timer(M* m) noexcept {
     event.sigev_notify = SIGEV_THREAD_ID;
     event.sigev_signo = preempt_settings.signal;
     event.sigev_value.sival_ptr = m;
-    event._sigev_un._tid = m->tid;
+    event._sigev_un._tid = m->tid.load(memory_order_relaxed);
     int timer = -1;
     if (syscall(SYS_timer_create, CLOCK_THREAD_CPUTIME_ID, &event, &timer) != 0) return -1;
     return timer;
@@ -37,7 +37,7 @@ int make_cpu_timer(M* m) noexcept {
 
 void begin_preemptible_thread(M* m) noexcept {
     const int saved = errno;
-    m->tid = static_cast<int>(syscall(SYS_gettid));
+    m->tid.store(static_cast<int>(syscall(SYS_gettid)), memory_order_relaxed);
     m->attention.store(0, memory_order_relaxed);
     m->detached_since.store(0, memory_order_relaxed);
     m->signal_sent.store(false, memory_order_relaxed);
@@ -81,7 +81,8 @@ bool send_preempt_signal(M* m) noexcept {
         sent = syscall(SYS_timer_settime, m->cpu_timer, 0, &soon, nullptr) == 0;
     } else if (!m->signal_sent.load(memory_order_relaxed) && looks_running(m)) {
         m->signal_sent.store(true, memory_order_relaxed);
-        sent = syscall(SYS_tgkill, getpid(), m->tid, preempt_settings.signal) == 0;
+        sent = syscall(SYS_tgkill, getpid(), m->tid.load(memory_order_relaxed),
+                       preempt_settings.signal) == 0;
     }
     if (sent) count_up(preempt_total.signals_sent);
     return sent;

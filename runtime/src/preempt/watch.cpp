@@ -60,7 +60,7 @@ char thread_state(int tid) noexcept {
 // that waits for a CPU on a busy machine is R.
 bool is_blocked(const M* m, std::int64_t ran, std::int64_t window) noexcept {
     if (ran < 0 || ran >= window / 10) return false;
-    const char state = thread_state(m->tid);
+    const char state = thread_state(m->tid.load(memory_order_relaxed));
     return state == 'S' || state == 'D' || (state == 0 && ran == 0);
 }
 
@@ -83,7 +83,7 @@ void look_whether_blocked(P* p, M* m, std::int64_t now) noexcept {
     slice_notes& s = p->slice;
     const std::int64_t window = now - s.cpu_when;
     if (s.cpu >= 0 && window < blocked_after_ns / 2) return;
-    const std::int64_t cpu = cpu_time(m->tid);
+    const std::int64_t cpu = cpu_time(m->tid.load(memory_order_relaxed));
     const std::int64_t before = s.cpu;
     s.cpu = cpu;
     s.cpu_when = now;
@@ -96,16 +96,18 @@ VOLE_NO_TSAN void request(P* p, M* m) noexcept {
     ask_to_yield(p);
     tell({.kind = preempt_event::what::request,
           .goroutine = m->curg != nullptr ? m->curg->id : 0,
-          .tid = m->tid});
+          .tid = m->tid.load(memory_order_relaxed)});
 }
 
 }  // namespace
 
-bool looks_running(const M* m) noexcept { return thread_state(m->tid) == 'R'; }
+bool looks_running(const M* m) noexcept {
+    return thread_state(m->tid.load(memory_order_relaxed)) == 'R';
+}
 
 void ask_to_yield(P* p) noexcept {
     // A guess: the thread may have given the P on. Then some other goroutine gives way a little early.
-    M* m = p->m.load(memory_order_relaxed);
+    M* m = p->m.load(memory_order_acquire);
     if (m == nullptr) return;
     const std::uint32_t before = m->attention.fetch_or(attend_preempt, memory_order_relaxed);
     release_mode.fetch_or(release_attention, memory_order_relaxed);  // sysmon takes it back
@@ -116,7 +118,7 @@ VOLE_NO_TSAN bool watch_slice(P* p, std::int64_t now) noexcept {
     slice_notes& s = p->slice;
     const std::uint32_t tick = p->sched_tick.load(memory_order_relaxed);
     const bool others = others_wait(p);
-    M* m = p->m.load(memory_order_relaxed);
+    M* m = p->m.load(memory_order_acquire);
     if (s.tick != tick || s.when == 0 || m == nullptr) {
         const std::int64_t known = p->resumed_at.load(memory_order_relaxed);
         s = {.tick = tick, .when = now - known < slice_ns ? known : now};
@@ -148,7 +150,7 @@ VOLE_NO_TSAN bool watch_detached(std::int64_t now) noexcept {
         const std::int64_t since = m->detached_since.load(memory_order_relaxed);
         if (since == 0) continue;
         any = true;
-        const std::int64_t cpu = cpu_time(m->tid);
+        const std::int64_t cpu = cpu_time(m->tid.load(memory_order_relaxed));
         if (m->detached_seen != since) {
             m->detached_seen = since;
             m->detached_cpu = cpu;

@@ -50,7 +50,7 @@ P* idle_p_get() noexcept {
 
 void acquire_p(M* m, P* p) noexcept {
     m->p = p;
-    p->m.store(m, memory_order_relaxed);
+    p->m.store(m, memory_order_release);
     p->status.store(p_status::running, memory_order_release);
 }
 

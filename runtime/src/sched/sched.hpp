@@ -60,7 +60,7 @@ struct alignas(64) P {
     atomic<std::uint32_t> syscall_tick{0};
     atomic<std::int64_t> resumed_at{0};  // nanotime: when a frozen goroutine last went on on it
     atomic<p_status> status{p_status::dead};
-    atomic<M*> m{nullptr};  // relaxed: a guess for all but its owner
+    atomic<M*> m{nullptr};  // a guess for all but its owner; release/acquire: the M is complete
     P* link = nullptr;      // idle list
     std::uint32_t id = 0;
     std::uint32_t random = 1;

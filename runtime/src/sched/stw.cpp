@@ -35,7 +35,7 @@ void ask_running_ps(int round) noexcept {
         P* p = sched.all_ps[i].load(memory_order_relaxed);
         if (p->status.load(memory_order_relaxed) != p_status::running) continue;
         ask_to_yield(p);
-        M* m = p->m.load(memory_order_relaxed);
+        M* m = p->m.load(memory_order_acquire);
         if (round != 0 && m != nullptr && signals_on()) send_preempt_signal(m);
     }
 }

@@ -121,7 +121,7 @@ void leave_syscall() noexcept {
     if (p->status.compare_exchange_strong(expected, p_status::running, memory_order_acq_rel,
                                           memory_order_relaxed)) {
         m->p = p;
-        p->m.store(m, memory_order_relaxed);
+        p->m.store(m, memory_order_release);
         set_status(g, g_status::syscall, g_status::running);
         return;
     }
