@@ -204,6 +204,9 @@ TEST_CASE("child: nil beside others", "[.child]") {
                 c.close();
             });
             for (const int v : c) sum += v;
+            // The sender has closed, and is still to end.
+            const std::size_t staying = left + (left == 0 ? 4 : 3);
+            wait_until([&] { return vole::num_goroutine() == staying; });
             settle(500);
             left = vole::num_goroutine();
         });
