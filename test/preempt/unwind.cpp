@@ -19,7 +19,7 @@ std::atomic<bool> stop_all{false};
 
 extern "C" {
 [[gnu::noinline]] void preempt_innermost() {
-    while (!stop_all.load(std::memory_order_relaxed)) {
+    for (int i = 0; i < 50'000'000 && !stop_all.load(std::memory_order_relaxed); ++i) {
     }
     asm volatile("");
 }
@@ -27,9 +27,13 @@ extern "C" {
     preempt_innermost();
     asm volatile("");
 }
+// Enters the runtime now and then: a machine under load may detach the goroutine, and only then is it
+// one again that can be stopped.
 [[gnu::noinline]] void preempt_outer() {
-    preempt_middle();
-    asm volatile("");
+    while (!stop_all.load(std::memory_order_relaxed)) {
+        preempt_middle();
+        gosched();
+    }
 }
 }
 

@@ -327,12 +327,33 @@ void park_scope::adopt_thread() noexcept {
 }
 void park_scope::release_thread() noexcept {}
 
+namespace {
+
+constinit thread_local std::uint32_t thread_seed = 0;
+
+// Ticks alone will not do: a counter that advances in large powers of two leaves no random low bits.
+[[gnu::noinline]] std::uint32_t thread_random() noexcept {
+    std::uint32_t x = thread_seed;
+    if (x == 0) {
+        const auto address = reinterpret_cast<std::uintptr_t>(&thread_seed);
+        const std::uint64_t mixed =
+            (arch::this_port::ticks() ^ address) * 0x9e3779b97f4a7c15u;  // 2^64 / golden ratio
+        x = static_cast<std::uint32_t>(mixed >> 32) | 1;
+    }
+    x ^= x << 13;
+    x ^= x >> 17;
+    x ^= x << 5;
+    thread_seed = x;
+    return x;
+}
+
+}  // namespace
+
 std::uint32_t fast_random() noexcept {
     const M* m = current_m();
     if (m != nullptr && m->p != nullptr) [[likely]]
         return next_random(m->p);
-    const auto x = static_cast<std::uint32_t>(arch::this_port::ticks()) * 0x85ebca6bu;
-    return x != 0 ? x : 1;
+    return thread_random();
 }
 
 bool can_spin(int round) noexcept {
