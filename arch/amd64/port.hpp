@@ -25,6 +25,8 @@ struct this_port {
     static constexpr std::size_t frame_bytes = VOLE_FRAME_BYTES;
     static constexpr std::size_t stack_align = 16;
     static constexpr bool can_inject = true;
+    static constexpr bool keeps_frame_pointers = false;
+    static constexpr int guard_register = 3;  // rbx
 
     // The frame ends 16-aligned, so that vole_gostart is entered with an aligned stack pointer.
     static gobuf make_context(void* top, void* arg) noexcept {
@@ -122,7 +124,8 @@ struct this_port {
 
     static interrupted_point interrupted(const void* context) noexcept {
         const auto& r = static_cast<const ucontext_t*>(context)->uc_mcontext.gregs;
-        return {static_cast<std::uintptr_t>(r[REG_RIP]), static_cast<std::uintptr_t>(r[REG_RSP])};
+        return {static_cast<std::uintptr_t>(r[REG_RIP]), static_cast<std::uintptr_t>(r[REG_RSP]),
+                static_cast<std::uintptr_t>(r[REG_RBP])};
     }
     static bool call_was_interrupted(const void* context) noexcept {
         const auto& r = static_cast<const ucontext_t*>(context)->uc_mcontext.gregs;

@@ -19,6 +19,8 @@ struct this_port {
     static constexpr std::size_t stack_align = 16;
     // There is no way back to an arbitrary PC without losing a register, but by rt_sigreturn.
     static constexpr bool can_inject = false;
+    static constexpr bool keeps_frame_pointers = true;
+    static constexpr int guard_register = 19;
 
     static gobuf make_context(void* top, void* arg) noexcept {
         auto high = reinterpret_cast<std::uintptr_t>(top) & ~(stack_align - 1);
@@ -104,7 +106,8 @@ struct this_port {
 
     static interrupted_point interrupted(const void* context) noexcept {
         const auto& mc = static_cast<const ucontext_t*>(context)->uc_mcontext;
-        return {static_cast<std::uintptr_t>(mc.pc), static_cast<std::uintptr_t>(mc.sp)};
+        return {static_cast<std::uintptr_t>(mc.pc), static_cast<std::uintptr_t>(mc.sp),
+                static_cast<std::uintptr_t>(mc.regs[29])};
     }
     static bool call_was_interrupted(const void* context) noexcept {
         const auto& mc = static_cast<const ucontext_t*>(context)->uc_mcontext;

@@ -25,6 +25,7 @@ namespace vole::inline v0::detail {
 struct M;
 struct stack_segment;
 struct parked_waiter;
+struct recover_frame;
 
 // One function changes it: set_status in runtime/src/sched/status.hpp, with the legal transitions.
 enum class g_status : std::uint8_t { idle, runnable, running, syscall, waiting, dead };
@@ -62,11 +63,12 @@ struct G {
     int saved_errno = 0;
     atomic<g_status> status{g_status::idle};
     wait_reason reason = wait_reason::none;
-    bool is_thread : 1 = false;     // stands for an ordinary thread that waits: no context
-    bool is_main : 1 = false;       // of some run()
-    bool wakes_run : 1 = false;     // its run() waits on the note in param
-    bool has_canary : 1 = false;    // its stack has no guard: see stack_arena
-    bool was_frozen : 1 = false;    // see preempt/hogs.hpp
+    bool is_thread : 1 = false;   // stands for an ordinary thread that waits: no context
+    bool is_main : 1 = false;     // of some run()
+    bool wakes_run : 1 = false;   // its run() waits on the note in param
+    bool has_canary : 1 = false;  // its stack has no guard: see stack_arena
+    bool was_frozen : 1 = false;  // see preempt/hogs.hpp
+    bool closure_on_heap : 1 = false;
     unsigned policy : 2 = 0;        // stack_policy::kind
     atomic<std::uint8_t> looks{0};  // sysmon's: see stack/reclaim.hpp
     std::uint16_t batch_size = 0;   // first of a batch: how many (runq.hpp)
@@ -74,19 +76,25 @@ struct G {
     std::uint64_t id = 0;
     void* param = nullptr;  // from the waker: which waiter fired
     M* locked_m = nullptr;
-    void (*entry)(void*) = nullptr;
-    void (*destroy)(void*) = nullptr;
-    void* closure = nullptr;  // inline_closure, or a heap block
+    const closure_type* closure = nullptr;
+    const void* created_at = nullptr;  // the PC behind the go()
     std::uint64_t parent_id = 0;
-    const char* name = nullptr;            // heap copy, or null
-    atomic<std::uint32_t> thread_note{0};  // is_thread only: the futex word
-    std::uint32_t stack_size = 0;          // of its first segment, as asked for
+    recover_frame* frames = nullptr;  // its recovering() frames: panic/frames.hpp
+    const char* name = nullptr;       // heap copy, or null
+    union {
+        atomic<std::uint32_t> thread_note{0};  // is_thread: the futex word
+        std::uint32_t waiting_since;           // else: coarse_seconds() when it was parked
+    };
+    std::uint32_t stack_size = 0;  // of its first segment, as asked for
     union {
         G* next_batch = nullptr;  // first of a batch: the next batch
         const parked_waiter*
             parked;  // policy copying, waiting: what knows of addresses on its stack
     };
-    alignas(inline_closure_align) std::byte inline_closure[inline_closure_bytes] = {};
+    union {
+        alignas(inline_closure_align) std::byte inline_closure[inline_closure_bytes] = {};
+        void* heap_closure;
+    };
 #if defined(VOLE_ASAN) || defined(VOLE_TSAN)
     void* sanitizer = nullptr;  // fake stack or fiber
 #endif

@@ -22,6 +22,11 @@ struct go_options {
     stack_policy stack = {};
 };
 
+enum class uncaught_policy : unsigned char {
+    report,  ///< the panic handler is called and the goroutine ends; the main one's exception leaves run()
+    abort,  ///< Go's way, in the main goroutine too: the handler is called, then the process ends with status 2
+};
+
 struct options {
     /// Number of Ps. 0: the environment's VOLE_MAXPROCS, then the cgroup quota, then the CPUs that
     /// the process may use. Above 0 it counts as set by gomaxprocs(n). At most 4096, else
@@ -30,6 +35,9 @@ struct options {
     /// Whether to end the process with "all goroutines are asleep - deadlock!" when they are.
     /// True for every run that waits, or it is off.
     bool deadlock_detection = true;
+    /// What an exception does that no frame of a goroutine catches. True for all goroutines of the process
+    /// from this run on.
+    uncaught_policy uncaught = uncaught_policy::report;
 };
 
 /// Runs `main` as a goroutine and blocks the calling thread until it returns; gives its result or
@@ -43,28 +51,22 @@ auto run(options opts, F&& main) -> std::invoke_result_t<F> {
     using stored = std::conditional_t<std::is_reference_v<R>, std::remove_reference_t<R>*, R>;
     struct frame {
         F& f;
-        std::exception_ptr error;
         std::optional<std::conditional_t<std::is_void_v<R>, char, stored>> result;
-    } fr{main, nullptr, std::nullopt};
-    detail::run_main(
+    } fr{main, std::nullopt};
+    std::exception_ptr error = detail::run_main(
         opts,
         [](void* p) {
             auto* fp = static_cast<frame*>(p);
-            try {
-                if constexpr (std::is_void_v<R>) {
-                    std::forward<F>(fp->f)();
-                } else if constexpr (std::is_reference_v<R>) {
-                    fp->result.emplace(&std::forward<F>(fp->f)());
-                } else {
-                    fp->result.emplace(std::forward<F>(fp->f)());
-                }
-            } catch (...) {
-                fp->error = std::current_exception();
-                if (!fp->error) throw;  // goexit's forced unwinding is not an exception to keep
+            if constexpr (std::is_void_v<R>) {
+                std::forward<F>(fp->f)();
+            } else if constexpr (std::is_reference_v<R>) {
+                fp->result.emplace(&std::forward<F>(fp->f)());
+            } else {
+                fp->result.emplace(std::forward<F>(fp->f)());
             }
         },
         &fr);
-    if (fr.error) std::rethrow_exception(std::move(fr.error));
+    if (error != nullptr) std::rethrow_exception(std::move(error));
     if constexpr (std::is_reference_v<R>) {
         return static_cast<R>(**fr.result);
     } else if constexpr (!std::is_void_v<R>) {
@@ -82,10 +84,10 @@ auto run(F&& main) -> std::invoke_result_t<F> {
 /// From any thread; starts the runtime if it is not up. Does not block.
 /// Throws runtime_error "go of nil func value" for a null f, std::bad_alloc, or what a copy throws;
 /// then no goroutine was started. An exception that leaves f ends that goroutine only and is
-/// reported on stderr.
+/// reported: see set_panic_handler in <vole/panic.hpp>.
 template <class F, class... A>
     requires(std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...>)
-void go(go_options opts, F&& f, A&&... args) {
+[[gnu::always_inline]] inline void go(go_options opts, F&& f, A&&... args) {
     if (detail::is_nil_callable(f)) detail::throw_nil_func();
     if constexpr (sizeof...(A) == 0) {
         detail::spawn<std::decay_t<F>>(opts, std::forward<F>(f));
@@ -99,7 +101,9 @@ void go(go_options opts, F&& f, A&&... args) {
 template <class F, class... A>
     requires(!std::is_same_v<std::decay_t<F>, go_options> &&
              std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...>)
-void go(F&& f, A&&... args) { go(go_options{}, std::forward<F>(f), std::forward<A>(args)...); }
+[[gnu::always_inline]] inline void go(F&& f, A&&... args) {
+    go(go_options{}, std::forward<F>(f), std::forward<A>(args)...);
+}
 
 /// Lets other runnable goroutines run first. On an ordinary thread: gives up its time slice.
 void gosched();
@@ -226,10 +230,13 @@ runtime_stats read_stats();
 
 enum class traceback_scope {
     current,  ///< the calling goroutine
-    all,      ///< every goroutine
+    all,      ///< every goroutine; more than 200: as profile
+    profile,  ///< every goroutine, those with equal stacks counted together, most frequent first
 };
-/// Writes the state of goroutines to a file descriptor: "goroutine N [state]:" and, for those that
-/// are parked or calling, their frames. Async-signal-safe; takes no lock.
+/// Writes the state of goroutines to a file descriptor, in Go's format: "goroutine N [state]:", the frames
+/// of those that do not run elsewhere just now, and where each was created. The runtime's own frames are
+/// left out unless the environment says VOLE_TRACEBACK=system. Async-signal-safe; takes no lock. Names are
+/// demangled except in a handler that has interrupted code of the C library or the like.
 void write_traceback(int fd, traceback_scope scope = traceback_scope::all) noexcept;
 
 }  // namespace vole

@@ -4,17 +4,15 @@
 #include <cxxabi.h>
 #include <unwind.h>
 
-#include <cstdlib>
 #include <exception>
 #include <new>
-#include <typeinfo>
 
 #include <vole/panic.hpp>
 #include <vole/runtime.hpp>
 
-#include "runtime/internal/deep.hpp"
 #include "runtime/internal/fatal.hpp"
 #include "runtime/internal/park.hpp"
+#include "runtime/src/panic/frames.hpp"
 #include "runtime/src/sched/sanitizer.hpp"
 #include "runtime/src/stack/grow.hpp"
 
@@ -30,13 +28,21 @@ _Unwind_Exception* exception_of(const G* g) noexcept {
     return reinterpret_cast<_Unwind_Exception*>(top & ~(alignof(_Unwind_Exception) - 1));
 }
 
-constexpr _Unwind_Exception_Class goexit_class = 0x564f4c4500455849;  // "VOLE\0EXI"
+// libstdc++ keeps the number that std::uncaught_exceptions() gives. noinline: of this thread, now.
+[[gnu::noinline]] void set_uncaught_exceptions(int n) noexcept {
+    reinterpret_cast<eh_state*>(abi::__cxa_get_globals())->uncaught = static_cast<unsigned>(n);
+}
 
 VOLE_NO_TSAN _Unwind_Reason_Code at_frame(int, _Unwind_Action actions, _Unwind_Exception_Class,
                                           _Unwind_Exception*, _Unwind_Context*, void* g) {
     if ((actions & _UA_END_OF_STACK) != 0) {
         exception_of(static_cast<G*>(g))->exception_class = 0;
         end_goroutine(static_cast<G*>(g));
+    }
+    // catch (...) { throw; } counts it once more, being made for exceptions that were counted out before.
+    const recover_frame* f = innermost_frame();
+    if (f != nullptr && f->claimed == claim::goexit) {
+        set_uncaught_exceptions(f->uncaught);
     }
     return _URC_NO_REASON;
 }
@@ -46,47 +52,24 @@ void swallowed(_Unwind_Reason_Code, _Unwind_Exception*) {
           "vole: a catch (...) block caught vole::goexit() and did not rethrow it");
 }
 
-void describe(message& text, const char* type_name) noexcept {
-    int status = 0;
-    char* plain = abi::__cxa_demangle(type_name, nullptr, nullptr, &status);
-    text << (plain != nullptr ? plain : type_name);
-    std::free(plain);
-}
-
 }  // namespace
 
-bool is_goexit_in_flight(const G* g) noexcept {
-    return exception_of(g)->exception_class == goexit_class;
+void stopped_goexit(_Unwind_Exception* e, int uncaught, bool another_goes_on) noexcept {
+    set_uncaught_exceptions(uncaught);
+    if (!another_goes_on) e->exception_class = 0;
 }
 
-namespace {
-void write_uncaught(const G* g) noexcept {
-    message text;
-    text << "panic: ";
-    try {
-        throw;
-    } catch (const panic_error& e) {
-        text << e.what();
-    } catch (const std::exception& e) {
-        describe(text, typeid(e).name());
-        text << ": " << e.what();
-    } catch (...) {
-        const std::type_info* type = abi::__cxa_current_exception_type();
-        describe(text, type != nullptr ? type->name() : "foreign exception");
-    }
-    text << "\n\ngoroutine " << g->id << " [running]";
-    if (g->name != nullptr) text << " \"" << g->name << "\"";
-    text << " has ended by this exception; the others go on\n";
-    text.write_to(2);
-}
-}  // namespace
-
-void report_uncaught(const G* g) noexcept {
-    deep([g] { write_uncaught(g); });
-}
-
-void report_uncaught_exception() noexcept {
-    if (const G* g = current_g(); g != nullptr) report_uncaught(g);
+void goexit_with(panic_record* pending) {
+    G* g = current_g();
+    auto* e = ::new (static_cast<void*>(exception_of(g))) _Unwind_Exception{};
+    e->exception_class = goexit_class;
+    e->exception_cleanup = swallowed;
+    // For deferred calls and the like it is unwinding as any other.
+    set_uncaught_exceptions(std::uncaught_exceptions() + 1);
+    claim_for_goexit(pending);
+    tell_unwinding();
+    _Unwind_ForcedUnwind(e, at_frame, g);
+    fatal("goexit: the stack cannot be unwound", "vole: some frame has no unwind information");
 }
 
 }  // namespace vole::detail
@@ -94,17 +77,10 @@ void report_uncaught_exception() noexcept {
 namespace vole::inline v0 {
 
 void goexit() {
-    detail::G* g = detail::current_g();
-    if (g == nullptr) {
+    if (detail::current_g() == nullptr) {
         throw runtime_error("vole::goexit called in a thread that is not a goroutine");
     }
-    auto* e = ::new (static_cast<void*>(detail::exception_of(g))) _Unwind_Exception{};
-    e->exception_class = detail::goexit_class;
-    e->exception_cleanup = detail::swallowed;
-    detail::tell_unwinding();
-    _Unwind_ForcedUnwind(e, detail::at_frame, g);
-    detail::fatal("goexit: the stack cannot be unwound",
-                  "vole: some frame has no unwind information");
+    detail::goexit_with(nullptr);
 }
 
 }  // namespace vole

@@ -29,20 +29,20 @@ record& place_of(void (*entry)(void*)) noexcept VOLE_REQUIRES(sched.mu) {
 void note_frozen(G* g) noexcept {
     if (g->was_frozen) return;
     g->was_frozen = true;
-    record& r = place_of(g->entry);
-    if (r.entry != g->entry) r = {g->entry, 0};
+    record& r = place_of(g->closure->invoke);
+    if (r.entry != g->closure->invoke) r = {g->closure->invoke, 0};
     r.score = r.score < most_score - 2 ? r.score + 2 : most_score;
 }
 
 void note_begun(const G* g) noexcept {
-    record& r = place_of(g->entry);
-    if (r.entry == g->entry && r.score > 0) --r.score;
+    record& r = place_of(g->closure->invoke);
+    if (r.entry == g->closure->invoke && r.score > 0) --r.score;
 }
 
 VOLE_NO_TSAN bool is_likely_hog(const G* g) noexcept {
     if (g->sched.sp != nullptr) return false;
-    const record& r = place_of(g->entry);
-    return r.entry == g->entry && r.score >= likely_score;
+    const record& r = place_of(g->closure->invoke);
+    return r.entry == g->closure->invoke && r.score >= likely_score;
 }
 
 }  // namespace vole::detail

@@ -19,6 +19,7 @@
 #include "runtime/internal/membarrier.hpp"
 #include "runtime/src/os/process_threads.hpp"
 #include "runtime/src/os/settings.hpp"
+#include "runtime/src/panic/frames.hpp"
 #include "runtime/src/sched/sched.hpp"
 #include "runtime/src/stack/default.hpp"
 
@@ -57,6 +58,7 @@ void start(int max_procs) {
         sysmon_runs = true;
         pthread_atfork(nullptr, nullptr, poison_child);
         install_fault_handler();
+        install_terminate_handler();
         arch::this_port::prepare_morestack();
         enable_restartable_release();
     }
@@ -99,6 +101,7 @@ struct main_call {
     void (*fn)(void*);
     void* arg;
     bool detect;
+    std::exception_ptr error;
     note done;
 };
 
@@ -106,7 +109,7 @@ void main_entry(void* closure) {
     main_call* call = *static_cast<main_call**>(closure);
     G* g = current_g();
     g->is_main = true;
-    call->fn(call->arg);
+    call->error = run_outermost(call->fn, call->arg, true);
     g->is_main = false;
     {
         const runtime_pin pin;
@@ -120,6 +123,8 @@ void main_entry(void* closure) {
     g->wakes_run = true;
 }
 
+constexpr closure_type main_closure{main_entry, nullptr};
+
 }  // namespace
 
 bool runtime_has_started() noexcept { return state.load(memory_order_acquire) != not_started; }
@@ -131,7 +136,7 @@ void ensure_runtime(int max_procs) {
     ensure_slow(max_procs);
 }
 
-void run_main(const options& opts, void (*fn)(void*), void* arg) {
+std::exception_ptr run_main(const options& opts, void (*fn)(void*), void* arg) {
     if (current_m() != nullptr) {
         throw runtime_error("vole::run called from a goroutine; use vole::go there");
     }
@@ -144,7 +149,9 @@ void run_main(const options& opts, void (*fn)(void*), void* arg) {
     ensure_runtime(opts.max_procs);
     if (!first && opts.max_procs > 0) gomaxprocs(opts.max_procs);
 
-    main_call call{fn, arg, opts.deadlock_detection, {}};
+    set_uncaught_policy(opts.uncaught);
+
+    main_call call{fn, arg, opts.deadlock_detection, nullptr, {}};
     const go_options main_options{.name = {}, .stack = default_main_stack()};
     spawn_ticket t = spawn_begin(main_options, sizeof(main_call*), alignof(main_call*));
     ::new (t.storage) main_call*(&call);
@@ -156,9 +163,11 @@ void run_main(const options& opts, void (*fn)(void*), void* arg) {
             ++sched.runs_waiting;
             if (!call.detect) ++sched.runs_undetected;
         }
-        spawn_commit(t, main_entry, nullptr);
+        spawn_commit(t, &main_closure);
     }
     call.done.sleep();
+    wait_for_reports();
+    return std::move(call.error);
 }
 
 }  // namespace vole::detail

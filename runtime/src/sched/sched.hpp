@@ -136,6 +136,7 @@ struct scheduler {
     atomic<std::uint64_t> futex_sleeps{0};
     atomic<std::uint64_t> futex_wakes{0};
 
+    atomic<std::uint32_t> seconds{0};  // since the system started; sysmon sets it
     note sysmon_note;
     atomic<bool> sysmon_waiting{false};  // in deep sleep: everything idle
 };

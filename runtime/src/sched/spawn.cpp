@@ -14,6 +14,7 @@
 #include "runtime/internal/deep.hpp"
 #include "runtime/internal/fatal.hpp"
 #include "runtime/src/os/permanent.hpp"
+#include "runtime/src/panic/frames.hpp"
 #include "runtime/src/panic/goexit.hpp"
 #include "runtime/src/sched/sanitizer.hpp"
 #include "runtime/src/sched/sched.hpp"
@@ -137,9 +138,11 @@ void free_name(G* g) noexcept {
     g->name = nullptr;
 }
 
+void* closure_of(G* g) noexcept { return g->closure_on_heap ? g->heap_closure : g->inline_closure; }
+
 void free_closure(G* g) noexcept {
-    if (g->closure != g->inline_closure) deep([g] { std::free(g->closure); });
-    g->closure = nullptr;
+    if (g->closure_on_heap) deep([g] { std::free(g->heap_closure); });
+    g->closure_on_heap = false;
 }
 
 void drop(G* g) noexcept {
@@ -159,14 +162,16 @@ spawn_ticket spawn_begin(const go_options& opts, std::size_t size, std::size_t a
     }
     G* g = take_g(current_p());
     if (g == nullptr) throw_bad_alloc();
-    g->closure = g->inline_closure;
+    void* storage = g->inline_closure;
     if (size > inline_closure_bytes || align > inline_closure_align) [[unlikely]] {
         const std::size_t a = align < alignof(std::max_align_t) ? alignof(std::max_align_t) : align;
-        deep([&] { g->closure = std::aligned_alloc(a, (size + a - 1) / a * a); });
+        deep([&] { storage = std::aligned_alloc(a, (size + a - 1) / a * a); });
+        g->closure_on_heap = true;
+        g->heap_closure = storage;
     }
     const bool has_stack =
         promise_stack(current_p(), g, opts.stack.is_default() ? default_stack() : opts.stack);
-    if (g->closure == nullptr || !has_stack) [[unlikely]] {
+    if (storage == nullptr || !has_stack) [[unlikely]] {
         drop(g);
         throw_bad_alloc();
     }
@@ -177,7 +182,7 @@ spawn_ticket spawn_begin(const go_options& opts, std::size_t size, std::size_t a
             throw_bad_alloc();
         }
     }
-    return {g, g->closure};
+    return {g, storage};
 }
 
 void spawn_abort(spawn_ticket t) noexcept {
@@ -185,11 +190,11 @@ void spawn_abort(spawn_ticket t) noexcept {
     drop(t.g);
 }
 
-void spawn_commit(spawn_ticket t, void (*entry)(void*), void (*destroy)(void*)) noexcept {
+void spawn_commit(spawn_ticket t, const closure_type* type) noexcept {
     const runtime_pin pin;
     G* g = t.g;
-    g->entry = entry;
-    g->destroy = destroy;
+    g->closure = type;
+    g->created_at = __builtin_return_address(0);
     const G* parent = running_g();
     g->parent_id = parent != nullptr ? parent->id : 0;
     P* p = current_p();
@@ -245,16 +250,16 @@ namespace {
     struct cleanup {
         G* g;
         ~cleanup() {
-            if (g->destroy != nullptr) g->destroy(g->closure);
+            if (g->closure->destroy != nullptr) g->closure->destroy(closure_of(g));
             free_closure(g);
         }
     } at_end{g};
-    try {
-        g->entry(g->closure);
-    } catch (...) {
-        if (is_goexit_in_flight(g)) throw;
-        report_uncaught(g);
-    }
+    run_outermost(
+        [](void* p) {
+            G* self = static_cast<G*>(p);
+            self->closure->invoke(closure_of(self));
+        },
+        g, false);
 }
 
 // Not VOLE_NO_TSAN: TSan must see the release.

@@ -126,7 +126,20 @@ void deep_sleep(bool memory_to_give) noexcept {
 
 }  // namespace
 
-void wake_sysmon() noexcept { sched.sysmon_note.wake(); }
+namespace {
+void set_clock(std::int64_t now) noexcept {
+    const auto seconds = static_cast<std::uint32_t>(now / second_ns);
+    if (sched.seconds.load(memory_order_relaxed) != seconds) {
+        sched.seconds.store(seconds, memory_order_relaxed);
+    }
+}
+}  // namespace
+
+// The clock has stood still while it slept, and goroutines are about to run.
+void wake_sysmon() noexcept {
+    set_clock(nanotime());
+    sched.sysmon_note.wake();
+}
 
 void sysmon_main() noexcept {
     const settings& debug = debug_settings();
@@ -158,6 +171,7 @@ void sysmon_main() noexcept {
             memory_to_give = true;  // for all we know
             now = nanotime();
         }
+        set_clock(now);
         const round looked = inspect_all(now);
         behind = looked.behind;
         idle_rounds = looked.did ? 0 : idle_rounds + 1;

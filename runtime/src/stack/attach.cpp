@@ -77,7 +77,7 @@ namespace {
 std::uint8_t adapt_start(P* p, G* g) noexcept {
     const segment_kind asked = kind_of(g);
     if (!is_small(asked)) return 0;
-    const start_choice choice = choose_start(g->entry, asked);
+    const start_choice choice = choose_start(g->closure->invoke, asked);
     if (choice.kind == asked) return choice.probe ? VOLE_SEG_PROBE : 0;
     char* lo = take_memory(p, choice.kind);
     if (lo == nullptr) return 0;
@@ -125,7 +125,7 @@ void detach_stack(P* p, G* g) noexcept {
     if (!is_reserved(g)) [[unlikely]] {
         const auto start = static_cast<segment_kind>(s->flags >> 4);
         if (is_small(start)) {
-            learn_from(g->entry, start, (s->flags & VOLE_SEG_PROBE) != 0,
+            learn_from(g->closure->invoke, start, (s->flags & VOLE_SEG_PROBE) != 0,
                        (s->flags & VOLE_SEG_GREW) != 0);
         }
     }

@@ -1,8 +1,10 @@
-// See unwind.hpp. By libunwind: from the callee-saved registers a suspended context consists of it
-// walks on as if that context were running.
+// See unwind.hpp.
 #include "runtime/src/trace/unwind.hpp"
 
-#include "runtime/internal/fatal.hpp"
+#include <unwind.h>
+
+#include "runtime/src/sched/sanitizer.hpp"
+#include "runtime/src/sched/sched.hpp"
 
 #if defined(VOLE_HAVE_LIBUNWIND)
 #define UNW_LOCAL_ONLY
@@ -11,63 +13,87 @@
 
 #include <algorithm>
 #include <cstring>
+#endif
 
 namespace vole::inline v0::detail {
 
+// ---- the caller's own -------------------------------------------------------------------------
+
 namespace {
 
-constexpr int most_frames = 50;
+constexpr std::size_t most_walked = 1u << 20;  // in case that a stack is damaged and has no end
 
-void print_from(unw_cursor_t* cursor, int skip, int fd) noexcept {
-    for (int i = 0; i < most_frames; ++i) {
-        unw_word_t pc = 0;
-        unw_get_reg(cursor, UNW_REG_IP, &pc);
-        if (pc == 0) return;
-        if (i >= skip) {
-            char name[160];
-            unw_word_t offset = 0;
-            message line;
-            line << "\t";
-            const int found = unw_get_proc_name(cursor, name, sizeof(name), &offset);
-            if (found == 0 || found == -UNW_ENOMEM) {
-                line << name << "+";
-                line.hex(offset) << "  ";
-            }
-            line.hex(pc) << "\n";
-            line.write_to(fd);
-        }
-        if (unw_step(cursor) <= 0) return;
+struct own_walk {
+    frame_list* frames;
+    std::size_t skip;
+};
+
+_Unwind_Reason_Code at_own_frame(_Unwind_Context* context, void* arg) {
+    auto* w = static_cast<own_walk*>(arg);
+    int before = 0;
+    const auto pc = static_cast<std::uintptr_t>(_Unwind_GetIPInfo(context, &before));
+    if (pc == 0) return _URC_END_OF_STACK;
+    if (w->skip > 0) {
+        --w->skip;
+        return _URC_NO_REASON;
     }
-    message line;
-    line << "\t...more frames, not shown\n";
-    line.write_to(fd);
+    w->frames->add(pc + static_cast<unsigned>(before));
+    return w->frames->count() < most_walked ? _URC_NO_REASON : _URC_END_OF_STACK;
+}
+
+_Unwind_Reason_Code find_signal_frame(_Unwind_Context* context, void* arg) {
+    int before = 0;
+    const auto pc = static_cast<std::uintptr_t>(_Unwind_GetIPInfo(context, &before));
+    // Where vole_async_preempt was injected the program's own code is on top, too.
+    if (before != 0 && !is_preemptible(pc)) *static_cast<bool*>(arg) = false;
+    return pc == 0 ? _URC_END_OF_STACK : _URC_NO_REASON;
 }
 
 }  // namespace
 
-void print_own_frames(int fd) noexcept {
-    unw_context_t context;
-    unw_cursor_t cursor;
-    if (unw_getcontext(&context) != 0 || unw_init_local(&cursor, &context) != 0) return;
-    print_from(&cursor, 1, fd);
+[[gnu::noinline]] void walk_own(std::size_t skip, frame_list& frames) noexcept {
+    own_walk w{&frames, skip + 1};
+    _Unwind_Backtrace(at_own_frame, &w);
 }
 
-void print_frames(const arch::gobuf& suspended, int fd) noexcept {
+bool may_allocate() noexcept {
+    bool may = true;
+    _Unwind_Backtrace(find_signal_frame, &may);
+    return may;
+}
+
+#if defined(VOLE_HAVE_LIBUNWIND)
+
+namespace {
+
+void walk_from(unw_cursor_t* cursor, frame_list& frames) noexcept {
+    while (frames.count() < most_walked) {
+        unw_word_t pc = 0;
+        unw_get_reg(cursor, UNW_REG_IP, &pc);
+        if (pc == 0) return;
+        frames.add(pc + static_cast<unsigned>(unw_is_signal_frame(cursor) > 0));
+        if (unw_step(cursor) <= 0) return;
+    }
+}
+
+}  // namespace
+
+void walk_suspended(const G* g, frame_list& frames) noexcept {
     unw_context_t context;
     unw_cursor_t cursor;
     if (unw_getcontext(&context) != 0) return;
-    arch::this_port::fill_unwind_context(suspended, context);
+    arch::this_port::fill_unwind_context(g->sched, context);
     if (unw_init_local(&cursor, &context) != 0) return;
-    print_from(&cursor, 0, fd);
+    walk_from(&cursor, frames);
 }
 
-void print_interrupted_frames(const void* context, int fd) noexcept {
+void walk_interrupted(const G*, const void* context, frame_list& frames) noexcept {
     // The kernel's ucontext_t is a prefix of what libunwind takes on both architectures.
     unw_context_t copy{};
     std::memcpy(&copy, context, std::min(sizeof(copy), sizeof(ucontext_t)));
     unw_cursor_t cursor;
     if (unw_init_local2(&cursor, &copy, UNW_INIT_SIGNAL_FRAME) != 0) return;
-    print_from(&cursor, 0, fd);
+    walk_from(&cursor, frames);
 }
 
 std::size_t frames_within(const void* lo, const void* hi, std::size_t most, std::uintptr_t* pcs,
@@ -102,31 +128,54 @@ bool function_name(std::uintptr_t pc, char* text, std::size_t size) noexcept {
     return found == 0 || found == -UNW_ENOMEM;
 }
 
-}  // namespace vole::detail
-
 #else
 
-namespace vole::inline v0::detail {
+namespace {
 
-// Built without libunwind: the resume address is what can be had of a suspended context.
-void print_own_frames(int) noexcept {}
-void print_frames(const arch::gobuf& suspended, int fd) noexcept {
-    message line;
-    line << "\t";
-    line.hex(arch::this_port::resume(suspended).pc) << " (built without libunwind)\n";
-    line.write_to(fd);
+// Each record holds the address of the next one and the address behind the call.
+VOLE_NO_TSAN void walk_frame_pointers(const G* g, std::uintptr_t fp, frame_list& frames) noexcept {
+    struct record {
+        std::uintptr_t next;
+        std::uintptr_t pc;
+    };
+    std::uintptr_t low = 0;  // within a segment they lie higher and higher
+    const stack_segment* s = g->stack;
+    while (arch::this_port::keeps_frame_pointers && fp % alignof(record) == 0 &&
+           frames.count() < most_walked) {
+        const auto* at = reinterpret_cast<const char*>(fp);
+        while (s != nullptr && !s->contains(at)) {
+            s = s->prev;
+            low = 0;
+        }
+        if (s == nullptr || fp <= low) return;
+        const auto* r = reinterpret_cast<const record*>(fp);
+        if (r->pc == 0) return;
+        frames.add(r->pc);
+        low = fp;
+        fp = r->next;
+    }
 }
-void print_interrupted_frames(const void* context, int fd) noexcept {
-    message line;
-    line << "\t";
-    line.hex(arch::this_port::interrupted(context).pc) << " (built without libunwind)\n";
-    line.write_to(fd);
+
+}  // namespace
+
+void walk_suspended(const G* g, frame_list& frames) noexcept {
+    const arch::resume_point at = arch::this_port::resume(g->sched);
+    frames.add(at.pc);
+    walk_frame_pointers(g, at.fp, frames);
 }
+
+void walk_interrupted(const G* g, const void* context, frame_list& frames) noexcept {
+    const arch::interrupted_point at = arch::this_port::interrupted(context);
+    frames.add(at.pc + 1);
+    walk_frame_pointers(g, at.fp, frames);
+}
+
 std::size_t frames_within(const void*, const void*, std::size_t, std::uintptr_t*,
                           std::size_t) noexcept {
     return 0;
 }
 bool function_name(std::uintptr_t, char*, std::size_t) noexcept { return false; }
 
-}  // namespace vole::detail
 #endif
+
+}  // namespace vole::detail

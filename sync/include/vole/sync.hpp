@@ -89,7 +89,7 @@ class wait_group {
     void wait();
 
     /// add(1), then a goroutine that calls f and then done(), also when f ends by goexit or by an
-    /// exception (which is reported first). Throws what go() throws; then the counter is unchanged.
+    /// exception (for which the panic handler is called first). Throws what go() throws; then the counter is unchanged.
     template <class F>
         requires(std::is_invocable_v<std::decay_t<F>>)
     void go(F&& f) {
@@ -105,12 +105,7 @@ class wait_group {
                         t->group->done();
                     }
                 } end{this};
-                try {
-                    std::move (*f)();
-                } catch (...) {
-                    if (!std::current_exception()) throw;  // goexit passes
-                    detail::report_uncaught_exception();
-                }
+                std::move (*f)();
             }
         };
         add(1);

@@ -21,9 +21,10 @@ import builds
 import catch2
 from console import EXIT_USAGE, Failure, Stopwatch, environment, say, shown
 
-SUITES = ("unit", "behaviour", "growth", "preempt", "stress", "death", "examples", "layers", "consumer",
+SUITES = ("unit", "behaviour", "panic", "growth", "preempt", "stress", "death", "examples", "layers", "consumer",
           "arch")
 CATCH2_PROGRAMS = ("vole-unit", "vole-behaviour", "vole-stress", "vole-death", "vole-arch",
+                   "vole-panic",
                    "vole-growth", "vole-growth-arm64", "vole-growth-copying", "vole-preempt",
                    "vole-preempt-O0", "vole-preempt-O3", "vole-preempt-growing")
 # These are about the sources, not about what a compiler made of them: gcc, native, once.

@@ -1,6 +1,6 @@
 // The contract between the runtime and one processor architecture.
 //
-// A port is the only code in Vole that names a register. It supplies seven assembly routines (the
+// A port is the only code in Vole that names a register. It supplies its assembly routines (the
 // same labels on every architecture, declared below), one header of layout constants, and the
 // small inline functions that `concept port` lists. arch/README.md is the porting guide; the
 // conformance test (test/unit/arch_*.cpp) is what a port must pass.
@@ -37,6 +37,7 @@ struct resume_point {
 struct interrupted_point {
     std::uintptr_t pc;
     std::uintptr_t sp;
+    std::uintptr_t fp;
 };
 
 extern "C" {
@@ -64,6 +65,12 @@ void vole_gostart() noexcept;
 /// Calls fn(arg) with at least `bytes` of stack: here, or on a segment from vole_newstack. On a
 /// thread's own stack: just calls. Exceptions pass through.
 void vole_call_with_room(void (*fn)(void*), void* arg, std::size_t bytes);
+
+/// Calls fn(arg). Null when it returns; the _Unwind_Exception that vole_guard_personality (the runtime's)
+/// has stopped. That finds `guard` in this frame's register number guard_register.
+void* vole_call_guarded(void (*fn)(void*), void* arg, void* guard);
+/// Where it continues then; for the personality routine only.
+void vole_guard_landing() noexcept;
 
 /// A port that can inject calls: entered as if the interrupted instruction had called it; saves every
 /// register, calls vole_async_preempt2 (the runtime's), restores them and goes on.
@@ -93,6 +100,10 @@ concept port = requires(void* top, void* arg, const gobuf& g) {
     { P::frame_bytes } -> std::convertible_to<std::size_t>;
     /// Lays a first frame below `top` so that resuming it runs vole_gostart with `arg`.
     { P::make_context(top, arg) } -> std::same_as<gobuf>;
+    /// DWARF's number of the register in which vole_call_guarded keeps its guard.
+    { P::guard_register } -> std::convertible_to<int>;
+    /// Whether compilers keep a chain of frame records by default.
+    { P::keeps_frame_pointers } -> std::convertible_to<bool>;
     /// Reads where a suspended context goes on.
     { P::resume(g) } -> std::same_as<resume_point>;
     /// A hint to the processor that this is a spin loop.

@@ -6,12 +6,16 @@
 #pragma once
 
 #include <cstddef>
+#include <exception>
 #include <functional>
 #include <new>
 #include <string_view>
 #include <tuple>
 #include <type_traits>
 #include <utility>
+
+#include <vole/config.hpp>
+#include <vole/detail/callable.hpp>
 
 namespace vole::inline v0 {
 struct go_options;
@@ -34,32 +38,19 @@ struct spawn_ticket {
 /// Throws std::bad_alloc when no G, closure block or stack can be had; nothing is left behind.
 spawn_ticket spawn_begin(const go_options& opts, std::size_t size, std::size_t align);
 void spawn_abort(spawn_ticket t) noexcept;
-/// Makes the goroutine runnable. `entry` invokes the closure; `destroy` ends it.
-void spawn_commit(spawn_ticket t, void (*entry)(void*), void (*destroy)(void*)) noexcept;
+/// What can be done with a closure: one for each type of it.
+struct closure_type {
+    void (*invoke)(void* closure);
+    void (*destroy)(void* closure);  ///< null: nothing to do
+};
+/// Makes the goroutine runnable. Where this returns to is kept as the place of its creation, so every
+/// function between the program and this is inlined.
+void spawn_commit(spawn_ticket t, const closure_type* type) noexcept;
 
 [[noreturn]] void throw_nil_func();
 
-/// In a handler: reports the exception as one that left a goroutine.
-void report_uncaught_exception() noexcept;
-
-/// Runs fn(arg) as a main goroutine and waits for it on the calling thread.
-void run_main(const options& opts, void (*fn)(void*), void* arg);
-
-/// A null function pointer, empty std::function and the like.
-template <class F>
-bool is_nil_callable(const F& f) noexcept {
-    if constexpr (std::is_function_v<F>) {
-        return false;
-    } else if constexpr (std::is_pointer_v<F> || std::is_member_pointer_v<F>) {
-        return f == nullptr;
-    } else if constexpr (requires {
-                             { f == nullptr } -> std::convertible_to<bool>;
-                         }) {
-        return f == nullptr;
-    } else {
-        return false;
-    }
-}
+/// Runs fn(arg) as a main goroutine and waits for it on the calling thread. Gives what left it.
+std::exception_ptr run_main(const options& opts, void (*fn)(void*), void* arg);
 
 template <class F, class... A>
 struct bound_call {
@@ -70,8 +61,13 @@ struct bound_call {
     }
 };
 
+template <class C>
+inline constexpr closure_type closure_type_of{
+    [](void* c) { std::invoke(std::move(*static_cast<C*>(c))); },
+    std::is_trivially_destructible_v<C> ? nullptr : +[](void* c) { static_cast<C*>(c)->~C(); }};
+
 template <class C, class... Init>
-void spawn(const go_options& opts, Init&&... init) {
+[[gnu::always_inline]] inline void spawn(const go_options& opts, Init&&... init) {
     spawn_ticket t = spawn_begin(opts, sizeof(C), alignof(C));
     if constexpr (std::is_nothrow_constructible_v<C, Init...>) {
         ::new (t.storage) C{std::forward<Init>(init)...};
@@ -83,9 +79,7 @@ void spawn(const go_options& opts, Init&&... init) {
             throw;
         }
     }
-    spawn_commit(
-        t, [](void* c) { std::invoke(std::move(*static_cast<C*>(c))); },
-        std::is_trivially_destructible_v<C> ? nullptr : +[](void* c) { static_cast<C*>(c)->~C(); });
+    spawn_commit(t, &closure_type_of<C>);
 }
 
 }  // namespace vole::detail

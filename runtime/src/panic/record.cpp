@@ -1,0 +1,150 @@
+// See record.hpp. Nothing here minds how much stack it takes: the entry points get themselves room.
+#include "runtime/src/panic/record.hpp"
+
+#include <cxxabi.h>
+#include <unwind.h>
+
+#include <cstdlib>
+#include <memory>
+#include <new>
+#include <typeinfo>
+
+#include "runtime/internal/park.hpp"
+#include "runtime/src/panic/frames.hpp"
+#include "runtime/src/panic/value.hpp"
+
+namespace vole::inline v0::detail {
+
+namespace {
+
+_Unwind_Reason_Code at_frame(_Unwind_Context* context, void* arg) {
+    auto* r = static_cast<panic_record*>(arg);
+    int before_instruction = 0;
+    const auto pc = static_cast<std::uintptr_t>(_Unwind_GetIPInfo(context, &before_instruction));
+    if (pc == 0) return _URC_END_OF_STACK;
+    // What lies before the address is the call; where a signal hit, the address itself counts.
+    r->stack[r->frames++] = pc + static_cast<unsigned>(before_instruction);
+    return r->frames < panic_record::most_frames ? _URC_NO_REASON : _URC_END_OF_STACK;
+}
+
+// The type and the address of what was thrown.
+const std::type_info& type_of(void* object) noexcept {
+    // The ABI's header lies before the object; its first word is the type.
+    constexpr std::size_t header_bytes = 80 + sizeof(_Unwind_Exception);
+    return **reinterpret_cast<const std::type_info**>(static_cast<char*>(object) - header_bytes);
+}
+
+// As a `catch (const T&)` finds out, without throwing.
+const void* caught_as(void* object, const std::type_info& type) noexcept {
+    void* p = object;
+    return type.__do_catch(&type_of(object), &p, 1) ? p : nullptr;
+}
+template <class T>
+const T* caught_as(void* object) noexcept {
+    return static_cast<const T*>(caught_as(object, typeid(T)));
+}
+
+void describe(panic_record* r) {
+    if (r->object == nullptr) {
+        r->text = "an exception that is not of C++";
+    } else if (const auto* own = caught_as<panic_error>(r->object); own != nullptr) {
+        r->text = own->what();
+        r->unprintable = caught_as<unprintable_error>(r->object) != nullptr;
+    } else if (const auto* standard = caught_as<std::exception>(r->object); standard != nullptr) {
+        r->text = type_name(type_of(r->object)) + ": " + standard->what();
+    } else {
+        r->text = object_text(type_of(r->object), r->object);
+    }
+}
+
+panic_record* make_record(void* object) {
+    auto* r = new panic_record;
+    r->object = object;
+    if (object != nullptr) r->exception = pointer_to(object);
+    describe(r);
+    if (const G* g = current_g(); g != nullptr) {
+        r->goroutine = g->id;
+        r->parent = g->parent_id;
+        r->created_at = reinterpret_cast<std::uintptr_t>(g->created_at);
+        if (g->name != nullptr) r->name = g->name;
+    }
+    _Unwind_Backtrace(at_frame, r);
+    return r;
+}
+
+}  // namespace
+
+const panic_error* panic_error_in(const panic_record* r) noexcept {
+    return r->object != nullptr ? caught_as<panic_error>(r->object) : nullptr;
+}
+
+const void* find_thrown(const panic_record* r, const std::type_info& type) noexcept {
+    return r->object != nullptr ? caught_as(r->object, type) : nullptr;
+}
+
+std::exception_ptr pointer_to(void* object) noexcept {
+    // An exception_ptr is one pointer to the object; making a copy of it counts.
+    alignas(std::exception_ptr) void* raw[1] = {object};
+    static_assert(sizeof(raw) == sizeof(std::exception_ptr));
+    return *std::launder(reinterpret_cast<const std::exception_ptr*>(raw));
+}
+
+panic_record* new_record(void* object) noexcept {
+    struct making {
+        void* object;
+        panic_record* made;
+    } m{object, nullptr};
+    call_with_room(
+        report_bytes,
+        [](void* p) {
+            auto* at = static_cast<making*>(p);
+            at->made = make_record(at->object);
+        },
+        &m);
+    return m.made;
+}
+
+panic_record* add_reference(panic_record* r) noexcept {
+    if (r != nullptr) r->references.fetch_add(1, memory_order_relaxed);
+    return r;
+}
+
+void drop_reference(panic_record* r) noexcept {
+    while (r != nullptr && r->references.fetch_sub(1, memory_order_acq_rel) == 1) {
+        panic_record* older = r->older;
+        delete r;
+        r = older;
+    }
+}
+
+namespace {
+
+// A value that is panicked with again is one line, not two (PAN-51).
+bool is_again(const panic_record* older, const panic_record* newer) noexcept {
+    if (!older->recovered || older->object == nullptr || newer->object == nullptr) return false;
+    return older->object == newer->object ||
+           (type_of(older->object) == type_of(newer->object) && older->text == newer->text);
+}
+
+std::string lines_until(const panic_record* r, bool repanicked) {
+    std::string out;
+    if (r->older != nullptr) {
+        const bool again = is_again(r->older, r);
+        out = lines_until(r->older, again);
+        if (again) return out;
+        out += '\t';
+    }
+    out += "panic: ";
+    for (const char c : r->text) {
+        out += c;
+        if (c == '\n') out += '\t';
+    }
+    out += repanicked ? " [recovered, repanicked]\n" : r->recovered ? " [recovered]\n" : "\n";
+    return out;
+}
+
+}  // namespace
+
+std::string panic_lines(const panic_record* newest) { return lines_until(newest, false); }
+
+}  // namespace vole::detail

@@ -1,0 +1,183 @@
+// Tracebacks in Go's format: SCHED-64, SCHED-65, and goroutines counted together.
+#include "test/panic/panic_support.hpp"
+
+#include <cstdio>
+
+namespace vole::test {
+
+namespace {
+
+#if defined(VOLE_HAVE_BACKTRACE)
+constexpr bool has_lines = true;
+#else
+constexpr bool has_lines = false;
+#endif
+#if defined(VOLE_HAVE_LIBUNWIND) || defined(__aarch64__)
+constexpr bool walks_parked = true;
+#else
+constexpr bool walks_parked = false;
+#endif
+
+std::string traceback(traceback_scope scope) {
+    std::FILE* file = std::tmpfile();
+    write_traceback(::fileno(file), scope);
+    std::fseek(file, 0, SEEK_SET);
+    std::string text;
+    char part[4096];
+    while (const std::size_t n = std::fread(part, 1, sizeof(part), file)) text.append(part, n);
+    std::fclose(file);
+    return text;
+}
+
+// The part about one goroutine.
+std::string about(const std::string& all, const std::string& head) {
+    const auto at = all.find(head);
+    return at == std::string::npos ? "" : all.substr(at, all.find("\n\n", at) - at + 1);
+}
+
+extern "C" {
+[[gnu::noinline]] void traceback_innermost(chan<int>* c) {
+    c->recv();
+    asm volatile("");
+}
+[[gnu::noinline]] void traceback_outer(chan<int>* c) {
+    traceback_innermost(c);
+    asm volatile("");
+}
+[[gnu::noinline]] int traceback_deep(int n, chan<int>* c) {
+    if (n == 0) {
+        c->recv();
+        return 0;
+    }
+    const int r = traceback_deep(n - 1, c) + 1;
+    asm volatile("" ::: "memory");
+    return r;
+}
+}
+
+}  // namespace
+
+TEST_CASE("SCHED-64 SCHED-65 a parked goroutine: header, frames, where it was created") {
+    run_on(1, [] {
+        auto c = make_chan<int>();
+        wait_group w;
+        w.add(1);
+        go({.name = "waiter"}, [&] {
+            traceback_outer(&c);
+            w.done();
+        });
+        settle();
+        const std::string text = about(traceback(traceback_scope::all), "waiter\n");
+        const std::string all = traceback(traceback_scope::all);
+        INFO(all);
+        CHECK_THAT(all, Catch::Contains(" [chan receive]: waiter\n"));
+        if (walks_parked && has_lines) {
+            const auto inner = text.find("traceback_innermost\n\t");
+            const auto outer = text.find("traceback_outer\n\t");
+            CHECK(inner != std::string::npos);
+            CHECK(inner < outer);
+            CHECK(outer != std::string::npos);
+            CHECK_THAT(text, Catch::Contains("test/panic/traceback.cpp:"));
+            CHECK_THAT(text,
+                       Catch::Contains("\ncreated by ") &&
+                           Catch::Contains(" in goroutine " + std::to_string(goroutine_id())));
+            // The runtime's own frames are left out.
+            CHECK_THAT(text, !Catch::Contains("detail") && !Catch::Contains("vole_gostart"));
+        }
+        c.close();
+        w.wait();
+    });
+}
+
+TEST_CASE("SCHED-65 of a deep stack the innermost and the outermost fifty frames are shown") {
+    if (!walks_parked || !has_lines) return;
+    run_on(1, [] {
+        auto c = make_chan<int>();
+        wait_group w;
+        w.add(1);
+        go({.name = "deep"}, [&] {
+            traceback_deep(300, &c);
+            w.done();
+        });
+        settle();
+        const std::string text = about(traceback(traceback_scope::all), "deep\n");
+        INFO(text);
+        CHECK_THAT(text, Catch::Contains(" frames elided...\n"));
+        std::size_t frames = 0;
+        for (std::size_t at = 0; (at = text.find("traceback_deep\n", at)) != std::string::npos;
+             ++at) {
+            ++frames;
+        }
+        CHECK(frames >= 85);
+        CHECK(frames <= 100);
+        c.close();
+        w.wait();
+    });
+}
+
+TEST_CASE("SCHED-64 a goroutine that is locked to its thread, and the one that asks") {
+    run([] {
+        lock_os_thread();
+        const std::string text = traceback(traceback_scope::current);
+        unlock_os_thread();
+        CHECK_THAT(text, Catch::StartsWith("goroutine " + std::to_string(goroutine_id()) +
+                                           " [running, locked to thread]:\n"));
+    });
+}
+
+TEST_CASE("equal goroutines are counted together, most frequent first") {
+    run_on(2, [] {
+        auto c = make_chan<int>();
+        auto d = make_chan<int>();
+        wait_group w;
+        const int many = 1000;
+        const auto before = num_goroutine();
+        for (int i = 0; i < many; ++i) w.go([&] { traceback_outer(&c); });
+        for (int i = 0; i < 10; ++i) w.go([&] { d.send(1); });
+        // A receiver that waits shows as one that waits; all of them have when the profile says so.
+        std::string text;
+        wait_until([&] {
+            text = traceback(traceback_scope::all);
+            return text.find("1000 goroutines [chan receive]:") != std::string::npos &&
+                   text.find("10 goroutines [chan send]:") != std::string::npos;
+        });
+        INFO(text);
+        CHECK_THAT(text, Catch::StartsWith("goroutine ") &&
+                             Catch::Contains("equal ones counted together"));
+        CHECK_THAT(text, Catch::Contains(std::to_string(before + many + 10) + " goroutines, "));
+        CHECK(text.find("1000 goroutines") < text.find("10 goroutines [chan send]"));
+        CHECK(text.size() < 20'000);
+        c.close();
+        for (int i = 0; i < 10; ++i) d.recv();
+        w.wait();
+    });
+}
+
+namespace {
+template <int n>
+[[gnu::noinline]] void one_of_many(chan<int>* c) {
+    c->recv();
+    asm volatile("" ::"i"(n));
+}
+template <int n>
+void start_many(chan<int>* c, wait_group* w) {
+    w->go([=] { one_of_many<n>(c); });
+    if constexpr (n > 0) start_many<n - 1>(c, w);
+}
+}  // namespace
+
+TEST_CASE("a profile of goroutines with stacks of their own lists each") {
+    run_on(1, [] {
+        auto c = make_chan<int>();
+        wait_group w;
+        start_many<250>(&c, &w);
+        settle();
+        const std::string text = traceback(traceback_scope::profile);
+        INFO(text);
+        if (walks_parked) CHECK_THAT(text, Catch::Contains("252 goroutines, 252 different stacks"));
+        c.close();
+        w.wait();
+    });
+}
+
+}  // namespace vole::test
