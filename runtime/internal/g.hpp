@@ -77,15 +77,15 @@ struct G {
     void (*entry)(void*) = nullptr;
     void (*destroy)(void*) = nullptr;
     void* closure = nullptr;  // inline_closure, or a heap block
-    std::uint64_t parent_id = 0;
+    // On the cache line of param: a park writes it, its waker writes that.
+    union {
+        G* next_batch = nullptr;      // first of a batch: the next batch
+        const parked_waiter* parked;  // waiting: its waiter, or null
+    };
     const char* name = nullptr;            // heap copy, or null
     atomic<std::uint32_t> thread_note{0};  // is_thread only: the futex word
     std::uint32_t stack_size = 0;          // of its first segment, as asked for
-    union {
-        G* next_batch = nullptr;  // first of a batch: the next batch
-        const parked_waiter*
-            parked;  // policy copying, waiting: what knows of addresses on its stack
-    };
+    std::uint64_t parent_id = 0;
     alignas(inline_closure_align) std::byte inline_closure[inline_closure_bytes] = {};
 #if defined(VOLE_ASAN) || defined(VOLE_TSAN)
     void* sanitizer = nullptr;  // fake stack or fiber
