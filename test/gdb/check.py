@@ -98,7 +98,7 @@ def case_list():
     must_match(r"^\* +1 \[running\]  thread \d+ \(LWP \d+\)  gdb_stop$", text)
 
 
-PARKED = ("vole::v0::detail::park", "receives (", "program.cpp:", "receives_deeper (", "receives_deeper (",
+PARKED = ("vole::v0::detail::chan_recv", "receives (", "program.cpp:", "receives_deeper (", "receives_deeper (",
           "receives_deeper (", "run_body", "vole_gostart")
 
 
@@ -120,7 +120,7 @@ def case_parked():
     level = must_match(r"^#(\d+) .* receives \(", whole)[1]
     registers = said(text, "goroutine 2 info registers")
     must_match(r"^rax +<not saved>", registers)
-    must_match(r"^rip +0x[0-9a-f]+ .*<vole::v0::detail::switch_out", registers)
+    must_match(r"^rip +0x[0-9a-f]+ .*<vole::v0::detail::", registers)
     must_match(r"No symbol \"depth\" in current context", said(text, "goroutine 2 p depth"))
     must_follow(said(text, "goroutine 4"), "selects (", "run_body", "vole_gostart")
     # One of them.
