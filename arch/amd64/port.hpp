@@ -27,6 +27,12 @@ struct this_port {
     static constexpr bool can_inject = true;
     static constexpr bool keeps_frame_pointers = false;
     static constexpr int guard_register = 3;  // rbx
+    static constexpr const char* stack_pointer = "rsp";
+    static constexpr saved_register saved_registers[] = {
+        {"rip", VOLE_FRAME_PC},  {"rbp", VOLE_FRAME_RBP}, {"rbx", VOLE_FRAME_RBX},
+        {"r12", VOLE_FRAME_R12}, {"r13", VOLE_FRAME_R13}, {"r14", VOLE_FRAME_R14},
+        {"r15", VOLE_FRAME_R15},
+    };
 
     // The frame ends 16-aligned, so that vole_gostart is entered with an aligned stack pointer.
     static gobuf make_context(void* top, void* arg) noexcept {

@@ -21,6 +21,15 @@ struct this_port {
     static constexpr bool can_inject = false;
     static constexpr bool keeps_frame_pointers = true;
     static constexpr int guard_register = 19;
+    static constexpr const char* stack_pointer = "sp";
+    // x30: the switch returns by it, so at the pc it has that value.
+    static constexpr saved_register saved_registers[] = {
+        {"pc", VOLE_FRAME_PC},       {"x30", VOLE_FRAME_PC},      {"x29", VOLE_FRAME_FP},
+        {"x19", VOLE_FRAME_X19},     {"x20", VOLE_FRAME_X19 + 8}, {"x21", VOLE_FRAME_X21},
+        {"x22", VOLE_FRAME_X21 + 8}, {"x23", VOLE_FRAME_X23},     {"x24", VOLE_FRAME_X23 + 8},
+        {"x25", VOLE_FRAME_X25},     {"x26", VOLE_FRAME_X25 + 8}, {"x27", VOLE_FRAME_X27},
+        {"x28", VOLE_FRAME_X27 + 8},
+    };
 
     static gobuf make_context(void* top, void* arg) noexcept {
         auto high = reinterpret_cast<std::uintptr_t>(top) & ~(stack_align - 1);

@@ -76,21 +76,21 @@ struct G {
     std::uint64_t id = 0;
     void* param = nullptr;  // from the waker: which waiter fired
     M* locked_m = nullptr;
-    const closure_type* closure = nullptr;
-    const void* created_at = nullptr;  // the PC behind the go()
-    std::uint64_t parent_id = 0;
-    recover_frame* frames = nullptr;  // its recovering() frames: panic/frames.hpp
-    const char* name = nullptr;       // heap copy, or null
+    // On the cache line of param: a park writes it, its waker writes that.
+    union {
+        G* next_batch = nullptr;      // first of a batch: the next batch
+        const parked_waiter* parked;  // waiting: its waiter, or null
+    };
     union {
         atomic<std::uint32_t> thread_note{0};  // is_thread: the futex word
-        std::uint32_t waiting_since;           // else: coarse_seconds() when it was parked
+        std::uint32_t waiting_since;           // else: sched.seconds when it was parked
     };
     std::uint32_t stack_size = 0;  // of its first segment, as asked for
-    union {
-        G* next_batch = nullptr;  // first of a batch: the next batch
-        const parked_waiter*
-            parked;  // policy copying, waiting: what knows of addresses on its stack
-    };
+    const closure_type* closure = nullptr;
+    const void* created_at = nullptr;  // the PC behind the go()
+    recover_frame* frames = nullptr;   // its recovering() frames: panic/frames.hpp
+    std::uint64_t parent_id = 0;
+    const char* name = nullptr;  // heap copy, or null
     union {
         alignas(inline_closure_align) std::byte inline_closure[inline_closure_bytes] = {};
         void* heap_closure;

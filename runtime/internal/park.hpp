@@ -39,16 +39,28 @@ struct stack_move {
     }
 };
 
-/// What waits on a stack and is linked from elsewhere. `move` locks what it must (without blocking),
-/// makes sure that nobody has taken the waiter, calls mv.copy, and mends the links that come from
-/// outside. False: not now, and nothing has happened. Called by sysmon, the goroutine excluded
-/// from running.
-struct parked_waiter {
+struct parked_waiter;
+
+/// What is the same for all waiters of a type.
+struct waiter_kind {
+    /// Locks what it must (without blocking), makes sure that nobody has taken the waiter, calls
+    /// mv.copy, and mends the links that come from outside. False: not now, and nothing has happened.
+    /// Called by sysmon, the goroutine excluded from running.
     bool (*move)(const parked_waiter* self, stack_move& mv) noexcept;
+
+    // What it waits on, for debuggers, which see only memory; offsets in the waiter.
+    std::uint32_t object;      // of a pointer to it, or to an array whose elements begin with one
+    std::uint32_t count = 0;   // of an array: of the number of elements, 32 bits; 0: no array
+    std::uint32_t stride = 0;  // of an array: bytes of an element
+};
+
+/// What waits on a stack and is linked from elsewhere.
+struct parked_waiter {
+    const waiter_kind* kind;
 };
 
 /// Suspends g, the running goroutine or the thread's own G, until ready(g). `waiter`, if there is one,
-/// allows its stack to be moved meanwhile.
+/// allows its stack to be moved meanwhile, and tells debuggers what it waits on.
 /// Stack: goroutine (or the thread's). Fatal on the system stack or inside blocking().
 void park(G* g, park_commit commit, void* arg, wait_reason reason,
           const parked_waiter* waiter = nullptr);

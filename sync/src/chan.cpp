@@ -1,5 +1,6 @@
 // Channel operations. channel.hpp has the state and its invariants, waiter.hpp the queues.
 // Behaviour: Go's channels; the numbers in tests are those of the specification.
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <new>
@@ -214,6 +215,8 @@ try_status chan_try_recv(chan_core* core, void* out) noexcept {
 
 // ---- a stack that moves -----------------------------------------------------------------------
 
+namespace {
+
 bool move_waiter(const parked_waiter* self, stack_move& mv) noexcept VOLE_NO_TS {
     const auto* w = static_cast<const waiter*>(self);
     channel* c = w->c;
@@ -226,6 +229,13 @@ bool move_waiter(const parked_waiter* self, stack_move& mv) noexcept VOLE_NO_TS 
     c->mu.release();
     return waits;
 }
+
+}  // namespace
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"  // both compilers define it for derived structs
+constinit const waiter_kind channel_waiter{.move = move_waiter, .object = offsetof(waiter, c)};
+#pragma GCC diagnostic pop
 
 // ---- close ------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@
 //
 // Locks: channel locks by address. Stack: goroutine, or an ordinary thread's.
 #include <algorithm>
+#include <cstddef>
 
 #include "runtime/internal/deep.hpp"
 #include "runtime/internal/park.hpp"
@@ -37,7 +38,7 @@ class selection : public parked_waiter {
   public:
     selection(select_case* cases, std::size_t n, select_waiter* waiters, std::uint32_t* poll,
               std::uint32_t* order) noexcept
-        : parked_waiter{move_all}, cases_(cases), waiters_(waiters), poll_(poll), order_(order) {
+        : parked_waiter{&kind_}, cases_(cases), waiters_(waiters), poll_(poll), order_(order) {
         n_ = static_cast<std::uint32_t>(n);
     }
 
@@ -228,6 +229,8 @@ class selection : public parked_waiter {
         return winner->index;
     }
 
+    static const waiter_kind kind_;
+
     select_case* cases_;
     select_waiter* waiters_;
     std::uint32_t* poll_;   // cases with a channel, in random order
@@ -237,6 +240,15 @@ class selection : public parked_waiter {
     bool send_on_closed_ = false;
     atomic<std::uint32_t> claim_{0};
 };
+
+static_assert(offsetof(select_case, c) == 0);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"  // both compilers define it for derived structs
+constinit const waiter_kind selection::kind_{.move = move_all,
+                                             .object = offsetof(selection, cases_),
+                                             .count = offsetof(selection, n_),
+                                             .stride = sizeof(select_case)};
+#pragma GCC diagnostic pop
 
 }  // namespace
 

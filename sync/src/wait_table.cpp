@@ -2,6 +2,8 @@
 // shallow.
 #include "sync/src/wait_table.hpp"
 
+#include <cstddef>
+
 namespace vole::inline v0::detail {
 
 namespace {
@@ -138,6 +140,8 @@ bool wait_bucket::move(const addr_waiter* old, stack_move& mv) noexcept {
     return true;
 }
 
+namespace {
+
 bool move_addr_waiter(const parked_waiter* self, stack_move& mv) noexcept {
     const auto* w = static_cast<const addr_waiter*>(self);
     if (mv.leaves(w->addr)) return false;
@@ -147,5 +151,13 @@ bool move_addr_waiter(const parked_waiter* self, stack_move& mv) noexcept {
     b.mu.release();
     return moved;
 }
+
+}  // namespace
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"  // both compilers define it for derived structs
+constinit const waiter_kind address_waiter{.move = move_addr_waiter,
+                                           .object = offsetof(addr_waiter, addr)};
+#pragma GCC diagnostic pop
 
 }  // namespace vole::detail

@@ -17,10 +17,10 @@
 namespace vole::inline v0::detail {
 
 /// A waiter moves with its stack, unless what it waits on lies there too.
-bool move_addr_waiter(const parked_waiter* self, stack_move& mv) noexcept;
+extern const waiter_kind address_waiter;
 
 struct addr_waiter : parked_waiter {
-    addr_waiter() noexcept : parked_waiter{move_addr_waiter} {}
+    addr_waiter() noexcept : parked_waiter{&address_waiter} {}
     G* g = nullptr;
     const void* addr = nullptr;
     addr_waiter* next = nullptr;  // in the FIFO of one address

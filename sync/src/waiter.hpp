@@ -20,10 +20,10 @@ namespace vole::inline v0::detail {
 struct channel;
 
 /// A waiter of a plain operation moves with its stack.
-bool move_waiter(const parked_waiter* self, stack_move& mv) noexcept;
+extern const waiter_kind channel_waiter;
 
 struct waiter : parked_waiter {
-    waiter() noexcept : parked_waiter{move_waiter} {}
+    waiter() noexcept : parked_waiter{&channel_waiter} {}
     G* g = nullptr;
     void* elem = nullptr;  // to receive into, or to send from; null: a value nobody wants
     waiter* prev = nullptr;

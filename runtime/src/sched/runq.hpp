@@ -186,6 +186,7 @@ class run_queue {
     }
 
   private:
+    friend struct debug_offsets;
     std::uint32_t grab(run_queue& to, std::uint32_t to_tail) noexcept;
 
     alignas(64) atomic<std::uint32_t> head_{0};

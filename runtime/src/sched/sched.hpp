@@ -233,6 +233,14 @@ std::uint32_t initial_procs(int asked) noexcept;
 void update_maxprocs() noexcept;
 
 // ---- spawn.cpp, run.cpp, deadlock.cpp -------------------------------------------------------
+// Gs lie in slabs, so that all of them can be listed without each being in a list.
+struct g_slab {
+    static constexpr std::uint32_t count = 64;
+    g_slab* next;
+    G gs[count];
+};
+extern atomic<g_slab*> g_slabs;
+
 /// Starts the runtime once; throws std::system_error or std::bad_alloc, and may be tried again.
 void ensure_runtime(int max_procs = 0);
 bool runtime_has_started() noexcept;

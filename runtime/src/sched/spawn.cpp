@@ -24,15 +24,9 @@ namespace vole::inline v0::detail {
 
 VOLE_FITS_SMALL_STACK;
 
-namespace {
+constinit atomic<g_slab*> g_slabs{nullptr};
 
-// Gs lie in slabs, so that all of them can be listed without each being in a list.
-struct g_slab {
-    static constexpr std::uint32_t count = 64;
-    g_slab* next;
-    G gs[count];
-};
-constinit atomic<g_slab*> slabs{nullptr};
+namespace {
 
 // What all P caches may hold beside the stacks that goroutines use.
 std::uint64_t cached_stacks() noexcept {
@@ -52,10 +46,10 @@ bool add_slab(g_list& out) noexcept {
     }
     auto* slab = ::new (memory) g_slab;
     for (G& g : slab->gs) out.push_back(&g);
-    slab->next = slabs.load(memory_order_relaxed);
+    slab->next = g_slabs.load(memory_order_relaxed);
     // release: whoever walks the slabs sees initialised Gs.
-    while (!slabs.compare_exchange_weak(slab->next, slab, memory_order_release,
-                                        memory_order_relaxed)) {
+    while (!g_slabs.compare_exchange_weak(slab->next, slab, memory_order_release,
+                                          memory_order_relaxed)) {
     }
     return true;
 }
@@ -295,7 +289,7 @@ VOLE_NO_TSAN void end_goroutine(G* g) noexcept {
 }
 
 void for_each_g(void (*f)(G*, void*), void* arg) noexcept {
-    for (g_slab* s = slabs.load(memory_order_acquire); s != nullptr; s = s->next) {
+    for (g_slab* s = g_slabs.load(memory_order_acquire); s != nullptr; s = s->next) {
         for (G& g : s->gs) f(&g, arg);
     }
 }

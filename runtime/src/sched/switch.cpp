@@ -237,8 +237,7 @@ void park(G* g, park_commit commit, void* arg, wait_reason reason, const parked_
         check_may_park(m, to_text(reason));
     g->reason = reason;
     g->waiting_since = sched.seconds.load(memory_order_relaxed);
-    if (g->policy == static_cast<unsigned>(stack_policy::kind::copying)) [[unlikely]]
-        g->parked = waiter;
+    g->parked = waiter;
     set_status(g, g_status::running, g_status::waiting);
     switch_out(m, g, commit, arg);
 }

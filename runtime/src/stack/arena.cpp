@@ -60,6 +60,8 @@ bool stack_arena::add_region() noexcept {
         }
         // Without this a touched stack may cost a huge page instead of a small one.
         advise(base, bytes, MADV_NOHUGEPAGE);
+        // gdb's gcore writes reserved memory out, gigabytes of zeros.
+        advise(base, bytes, MADV_DONTDUMP);
         regions_[region_count_++] = region{base, slots, 0, 0, 0, 0, 0, 0, free_slots};
         reserved_.fetch_add(bytes, memory_order_relaxed);
         return true;
@@ -77,11 +79,12 @@ bool stack_arena::ensure(std::uint64_t slots) noexcept {
         }
         region& r = regions_[region_count_ - 1];
         const std::uint32_t n = std::min(commit_slots, r.slots - r.committed);
+        char* const fresh = r.base + r.committed * slot_bytes_;
         const int saved = errno;
-        const int failed =
-            mprotect(r.base + r.committed * slot_bytes_, n * slot_bytes_, PROT_READ | PROT_WRITE);
+        const int failed = mprotect(fresh, n * slot_bytes_, PROT_READ | PROT_WRITE);
         errno = saved;
         if (failed != 0) return false;
+        advise(fresh, n * slot_bytes_, MADV_DODUMP);
         r.committed += n;
         // release: whoever sees the count may use the slots.
         committed_.fetch_add(n, memory_order_release);

@@ -35,7 +35,7 @@ VOLE_NO_TSAN std::uint64_t shrink_stack(G* g) noexcept {
     mv.copy = [](stack_move& self) noexcept {
         copy_words(self, static_cast<const shrinking&>(self).from);
     };
-    if (!g->parked->move(g->parked, mv)) {
+    if (!g->parked->kind->move(g->parked, mv)) {
         free_segment(nullptr, fresh);
         return 0;
     }

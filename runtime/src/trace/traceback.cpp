@@ -14,11 +14,13 @@
 #include "runtime/internal/futex.hpp"
 #include "runtime/src/sched/sanitizer.hpp"
 #include "runtime/src/sched/sched.hpp"
+#include "runtime/src/trace/gdb/layout.hpp"
 #include "runtime/src/trace/unwind.hpp"
 
 namespace vole::inline v0::detail {
 
-const char* to_text(wait_reason r) noexcept {
+namespace {
+constexpr const char* reason_text(wait_reason r) noexcept {
     switch (r) {
         case wait_reason::none: return "waiting";
         case wait_reason::chan_send: return "chan send";
@@ -36,19 +38,33 @@ const char* to_text(wait_reason r) noexcept {
     return "waiting";
 }
 
-namespace {
-
-const char* state_text(g_status s, wait_reason r) noexcept {
+constexpr const char* state_text(g_status s, wait_reason r) noexcept {
     switch (s) {
         case g_status::idle: return "idle";
         case g_status::runnable: return "runnable";
         case g_status::running: return "running";
         case g_status::syscall: return "syscall";
-        case g_status::waiting: return to_text(r);
+        case g_status::waiting: return reason_text(r);
         case g_status::dead: return "dead";
     }
     return "unknown";
 }
+
+template <class Enum, class Text, std::size_t... I>
+constexpr debug_texts all_texts(Text text, std::index_sequence<I...>) noexcept {
+    return {{text(static_cast<Enum>(I))...}};
+}
+using each_text = std::make_index_sequence<debug_texts::count>;
+
+}  // namespace
+
+const char* to_text(wait_reason r) noexcept { return reason_text(r); }
+
+constinit const debug_texts status_texts =
+    all_texts<g_status>([](g_status s) { return state_text(s, wait_reason::none); }, each_text{});
+constinit const debug_texts reason_texts = all_texts<wait_reason>(reason_text, each_text{});
+
+namespace {
 
 // Of a goroutine that a signal has stopped: where. What it had saved at its last switch is long past.
 VOLE_NO_TSAN const void* frozen_context(const G* g, g_status s) noexcept {

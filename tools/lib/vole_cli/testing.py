@@ -21,14 +21,17 @@ import builds
 import catch2
 from console import EXIT_USAGE, Failure, Stopwatch, environment, say, shown
 
-SUITES = ("unit", "behaviour", "panic", "growth", "preempt", "stress", "death", "examples", "layers", "consumer",
-          "arch")
+SUITES = ("unit", "behaviour", "panic", "growth", "preempt", "stress", "death", "gdb", "examples",
+          "layers", "consumer", "arch")
 CATCH2_PROGRAMS = ("vole-unit", "vole-behaviour", "vole-stress", "vole-death", "vole-arch",
                    "vole-panic",
                    "vole-growth", "vole-growth-arm64", "vole-growth-copying", "vole-preempt",
                    "vole-preempt-O0", "vole-preempt-O3", "vole-preempt-growing")
 # These are about the sources, not about what a compiler made of them: gcc, native, once.
 SOURCE_SUITES = ("layers", "consumer")
+# Native, and not under sanitizers: see test/gdb/meson.build.
+PLAIN_SUITES = ("gdb",)
+SKIPPED = 77  # exit status of a test that cannot run here; its last line says why
 LONG_FACTOR = 60
 # Seconds that one test case may take before it is called hung, and the most that is made of it where
 # things are slow. The programs' own patience (test/support/scale.hpp) ends earlier, and says more.
@@ -38,6 +41,7 @@ CASE_LIMIT, CASE_LIMIT_MOST = 120, 360
 @dataclass
 class Tally:
     passed: int = 0
+    skipped: int = 0
     failures: list = field(default_factory=list)  # (suite, name, detail, command to repeat it)
 
 
@@ -90,7 +94,8 @@ def suites_for(config, asked):
         return list(asked)
     if config == builds.Config():
         return list(SUITES)
-    return [s for s in SUITES if s not in SOURCE_SUITES]
+    plain = not config.arch and not config.sanitize
+    return [s for s in SUITES if s not in SOURCE_SUITES and (plain or s not in PLAIN_SUITES)]
 
 
 def _time_limit(test, config, long):
@@ -178,6 +183,10 @@ class Run:
         env = environment({**test["env"], **test_environment(self.config, self.long)})
         status, output = catch2.execute(command, _time_limit(test, self.config, self.long), env,
                                         test.get("workdir"))
+        if status == SKIPPED:
+            self.tallies[suite].skipped += 1
+            print(f"  SKIPPED {suite}: {test['name']}: {output.strip().rpartition(chr(10))[2]}", flush=True)
+            return
         lines = "\n".join("| " + line for line in output.splitlines()[-60:])
         self.record(suite, test["name"], status == 0, f"{catch2.ended(status)}\n{lines}",
                     self.again(suite, test["name"]))
@@ -193,7 +202,9 @@ class Run:
         for suite, tally in self.tallies.items():
             print(f"{suite:12} {tally.passed:7} {len(tally.failures):7}")
         print(f"{passed} passed, {len(failures)} failed", flush=True)
-        if not failures and not passed:
+        if skipped := sum(tally.skipped for tally in self.tallies.values()):
+            say(f"{skipped} tests were skipped, for the reasons above")
+        elif not failures and not passed:
             say("no test matches " + shown(self.selection))
         return 1 if failures or not passed else 0
 

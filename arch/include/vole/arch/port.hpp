@@ -33,6 +33,13 @@ struct resume_point {
     std::uintptr_t fp;  ///< frame pointer register's saved value
 };
 
+/// A register of a suspended context, for debuggers: what they call it, and where it lies from
+/// gobuf::sp.
+struct saved_register {
+    char name[8];
+    std::uint32_t offset;
+};
+
 /// Where a signal has interrupted a thread.
 struct interrupted_point {
     std::uintptr_t pc;
@@ -126,6 +133,10 @@ concept port = requires(void* top, void* arg, const gobuf& g) {
     /// Whether the port has vole_async_preempt; then also prepare_injection, injection_bytes and
     /// inject_call (amd64/port.hpp).
     { P::can_inject } -> std::convertible_to<bool>;
+    /// A suspended context as a debugger is told of it: the pc, then the others. The stack pointer,
+    /// which goes by the second name, is frame_bytes above gobuf::sp.
+    { P::saved_registers[0] } -> std::same_as<const saved_register&>;
+    { P::stack_pointer } -> std::convertible_to<const char*>;
     /// Bytes of registers that the kernel has saved for this handler.
     { P::signal_frame_bytes(top) } -> std::same_as<std::size_t>;
 };
