@@ -133,6 +133,29 @@ struct this_port {
         return {static_cast<std::uintptr_t>(r[REG_RIP]), static_cast<std::uintptr_t>(r[REG_RSP]),
                 static_cast<std::uintptr_t>(r[REG_RBP])};
     }
+    static void make_fault(void* context, std::uintptr_t a, std::uintptr_t b,
+                           std::uintptr_t c) noexcept {
+        auto& r = static_cast<ucontext_t*>(context)->uc_mcontext.gregs;
+        r[REG_RSP] -= VOLE_INJECTION_RED_ZONE + 8;
+        *reinterpret_cast<long long*>(r[REG_RSP]) = r[REG_RIP];
+        r[REG_RIP] = reinterpret_cast<long long>(&vole_fault);
+        r[REG_RDI] = static_cast<long long>(a);
+        r[REG_RSI] = static_cast<long long>(b);
+        r[REG_RDX] = static_cast<long long>(c);
+    }
+    template <class F>
+    static void each_register(const void* context, F f) noexcept {
+        constexpr struct {
+            const char* name;
+            int number;
+        } registers[] = {{"rax", REG_RAX}, {"rbx", REG_RBX},   {"rcx", REG_RCX}, {"rdx", REG_RDX},
+                         {"rdi", REG_RDI}, {"rsi", REG_RSI},   {"rbp", REG_RBP}, {"rsp", REG_RSP},
+                         {"r8", REG_R8},   {"r9", REG_R9},     {"r10", REG_R10}, {"r11", REG_R11},
+                         {"r12", REG_R12}, {"r13", REG_R13},   {"r14", REG_R14}, {"r15", REG_R15},
+                         {"rip", REG_RIP}, {"rflags", REG_EFL}};
+        const auto& r = static_cast<const ucontext_t*>(context)->uc_mcontext.gregs;
+        for (const auto& one : registers) f(one.name, static_cast<std::uint64_t>(r[one.number]));
+    }
     static bool call_was_interrupted(const void* context) noexcept {
         const auto& r = static_cast<const ucontext_t*>(context)->uc_mcontext.gregs;
         constexpr long long eintr = -4;

@@ -118,6 +118,30 @@ struct this_port {
         return {static_cast<std::uintptr_t>(mc.pc), static_cast<std::uintptr_t>(mc.sp),
                 static_cast<std::uintptr_t>(mc.regs[29])};
     }
+    static void make_fault(void* context, std::uintptr_t a, std::uintptr_t b,
+                           std::uintptr_t c) noexcept {
+        auto& mc = static_cast<ucontext_t*>(context)->uc_mcontext;
+        mc.sp -= 16;
+        auto* words = reinterpret_cast<std::uint64_t*>(mc.sp);
+        words[0] = mc.pc;
+        words[1] = mc.regs[30];
+        mc.pc = reinterpret_cast<std::uintptr_t>(&vole_fault);
+        mc.regs[0] = a;
+        mc.regs[1] = b;
+        mc.regs[2] = c;
+    }
+    template <class F>
+    static void each_register(const void* context, F f) noexcept {
+        constexpr const char* names[] = {"x0",  "x1",  "x2",  "x3",  "x4",  "x5",  "x6",  "x7",
+                                         "x8",  "x9",  "x10", "x11", "x12", "x13", "x14", "x15",
+                                         "x16", "x17", "x18", "x19", "x20", "x21", "x22", "x23",
+                                         "x24", "x25", "x26", "x27", "x28", "x29", "x30"};
+        const auto& mc = static_cast<const ucontext_t*>(context)->uc_mcontext;
+        for (int i = 0; i < 31; ++i) f(names[i], mc.regs[i]);
+        f("sp", mc.sp);
+        f("pc", mc.pc);
+        f("pstate", mc.pstate);
+    }
     static bool call_was_interrupted(const void* context) noexcept {
         const auto& mc = static_cast<const ucontext_t*>(context)->uc_mcontext;
         constexpr std::uint64_t eintr = ~std::uint64_t{0} - 3;

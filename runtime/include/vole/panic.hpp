@@ -61,7 +61,35 @@ class panic_nil_error : public runtime_error {
     panic_nil_error();
 };
 
+/// A fault of an instruction, thrown there by code that was built for it: with -fnon-call-exceptions and
+/// VOLE_FAULTS defined, as the dependency vole-faults and `vole run --faults` do. A null pointer's
+/// memory (below address 4096), an integer division by zero (amd64; arm64 has none), memory mapped from a
+/// file that has become shorter. On goroutines only, and only where the compiler's tables allow an
+/// exception to leave; elsewhere such a fault is a fatal error with a traceback, as are all others.
+class fault_error : public runtime_error {
+  public:
+    fault_error(const std::string& text, int signal, std::uintptr_t address, std::string detail)
+        : runtime_error(text), signal_(signal), address_(address), detail_(std::move(detail)) {}
+    int signal() const noexcept { return signal_; }
+    /// That could not be accessed; of the instruction for SIGFPE.
+    std::uintptr_t address() const noexcept { return address_; }
+    /// "[signal SIGSEGV: segmentation violation code=0x1 addr=0x0 pc=0x...]"
+    const std::string& detail() const noexcept { return detail_; }
+
+  private:
+    int signal_;
+    std::uintptr_t address_;
+    std::string detail_;
+};
+
 namespace detail {
+/// Of the program or library that holds the address. False: no more than 64 can be known.
+bool throw_faults_of(const void* anchor) noexcept;
+#if defined(VOLE_FAULTS)
+[[gnu::visibility("hidden")]] inline void fault_anchor() noexcept {}
+[[gnu::visibility("hidden")]] inline const bool faults_are_thrown =
+    throw_faults_of(reinterpret_cast<const void*>(&fault_anchor));
+#endif
 struct panic_record;
 /// What a catch (const T&) would get, T being of that type; null: it would not be entered.
 const void* find_thrown(const panic_record* r, const std::type_info& type) noexcept;

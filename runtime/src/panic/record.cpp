@@ -49,6 +49,8 @@ void describe(panic_record* r) {
         r->text = "an exception that is not of C++";
     } else if (const auto* own = caught_as<panic_error>(r->object); own != nullptr) {
         r->text = own->what();
+        if (const auto* f = caught_as<fault_error>(r->object); f != nullptr)
+            r->detail = f->detail();
         r->unprintable = caught_as<unprintable_error>(r->object) != nullptr;
     } else if (const auto* standard = caught_as<std::exception>(r->object); standard != nullptr) {
         r->text = type_name(type_of(r->object)) + ": " + standard->what();

@@ -19,7 +19,8 @@ struct panic_record {
     void* object = nullptr;         // thrown_object(); null: foreign
     std::exception_ptr exception;
     std::string text;
-    std::string name;  // of the goroutine
+    std::string detail;  // a line that follows: of faults
+    std::string name;    // of the goroutine
     std::uint64_t goroutine = 0;
     std::uint64_t parent = 0;
     std::uintptr_t created_at = 0;

@@ -76,6 +76,7 @@ void write_whole(int fd, const std::string& text) noexcept {
 
 std::string report_of(const panic_record* r) {
     std::string text = panic_lines(r);
+    if (!r->detail.empty()) text += r->detail + "\n";
     text += "\ngoroutine " + std::to_string(r->goroutine) + " [running]:";
     if (!r->name.empty()) text += " " + r->name;
     text += "\n";

@@ -13,6 +13,7 @@
 #include <vole/panic.hpp>
 #include <vole/preempt.hpp>
 
+#include "runtime/src/panic/fault.hpp"
 #include "runtime/src/preempt/sanitizer_code.hpp"
 #include "runtime/src/sched/sched.hpp"
 
@@ -72,6 +73,7 @@ struct range_table {
 
 constinit range_table preemptible;
 constinit range_table unsafe;
+constinit range_table faulting;  // built to throw for faults: panic/fault.hpp
 
 // Calls f(lo, hi) for each stretch of executable code of a loaded object.
 template <class F>
@@ -153,6 +155,20 @@ void find_preemptible_code() noexcept {
     int objects = 0;
     dl_iterate_phdr(add_object, &objects);
     add_sanitizer_code([](std::uintptr_t lo, std::uintptr_t hi) { unsafe.add(lo, hi); });
+}
+
+bool throws_faults(std::uintptr_t pc) noexcept { return faulting.holds(pc) && is_preemptible(pc); }
+
+bool throw_faults_of(const void* anchor) noexcept {
+    bool room = false;
+    each_code_around(
+        anchor,
+        [](std::uintptr_t lo, std::uintptr_t hi) {
+            faulting.remove(lo, hi);
+            return faulting.add(lo, hi);
+        },
+        &room);
+    return room;
 }
 
 bool is_preemptible(std::uintptr_t pc) noexcept {

@@ -8,7 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "runtime/src/trace/unwind.hpp"
+#include "runtime/src/trace/symbols.hpp"
 
 namespace vole::inline v0::detail {
 

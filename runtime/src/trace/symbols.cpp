@@ -3,6 +3,8 @@
 
 #include <dlfcn.h>
 
+#include <cstring>
+
 #include <vole/detail/atomic.hpp>
 
 #if defined(VOLE_HAVE_BACKTRACE)
@@ -72,25 +74,41 @@ void on_symbol(void* p, std::uintptr_t, const char* name, std::uintptr_t value, 
     s->begin = name != nullptr ? value : 0;
 }
 
+void look_up_name(search& s, std::uintptr_t pc) noexcept {
+    if (backtrace_state* t = state(); t != nullptr) {
+        backtrace_syminfo(t, pc, on_symbol, on_error, &s);
+    }
+}
+
 void look_up(search& s, std::uintptr_t pc) noexcept {
-    backtrace_state* t = state();
-    if (t == nullptr) return;
-    backtrace_syminfo(t, pc, on_symbol, on_error, &s);
-    backtrace_pcinfo(t, pc, on_line, on_error, &s);
+    look_up_name(s, pc);
+    if (backtrace_state* t = state(); t != nullptr) {
+        backtrace_pcinfo(t, pc, on_line, on_error, &s);
+    }
 }
 
 #else
 
-void look_up(search& s, std::uintptr_t pc) noexcept {
+void look_up_name(search& s, std::uintptr_t pc) noexcept {
     Dl_info info;
     if (dladdr(reinterpret_cast<void*>(pc), &info) == 0 || info.dli_sname == nullptr) return;
     s.name = info.dli_sname;
     s.begin = reinterpret_cast<std::uintptr_t>(info.dli_saddr);
 }
+void look_up(search& s, std::uintptr_t pc) noexcept { look_up_name(s, pc); }
 
 #endif
 
 }  // namespace
+
+bool function_name(std::uintptr_t pc, char* text, std::size_t size) noexcept {
+    search s{nullptr, nullptr};
+    look_up_name(s, pc);
+    if (s.name == nullptr) return false;
+    std::strncpy(text, s.name, size - 1);
+    text[size - 1] = '\0';
+    return true;
+}
 
 void symbols_at(std::uintptr_t pc, void (*f)(void* arg, const symbol& s), void* arg) noexcept {
     search s{f, arg};

@@ -23,4 +23,7 @@ struct symbol {
 /// least once.
 void symbols_at(std::uintptr_t pc, void (*f)(void* arg, const symbol& s), void* arg) noexcept;
 
+/// The linker's name of the function at pc. False: not known.
+bool function_name(std::uintptr_t pc, char* text, std::size_t size) noexcept;
+
 }  // namespace vole::detail

@@ -118,16 +118,6 @@ std::size_t frames_within(const void* lo, const void* hi, std::size_t most, std:
     return n;
 }
 
-bool function_name(std::uintptr_t pc, char* text, std::size_t size) noexcept {
-    unw_context_t context;
-    unw_cursor_t cursor;
-    if (unw_getcontext(&context) != 0 || unw_init_local(&cursor, &context) != 0) return false;
-    unw_word_t offset = 0;
-    if (unw_set_reg(&cursor, UNW_REG_IP, pc) != 0) return false;
-    const int found = unw_get_proc_name(&cursor, text, size, &offset);
-    return found == 0 || found == -UNW_ENOMEM;
-}
-
 #else
 
 namespace {
@@ -174,7 +164,6 @@ std::size_t frames_within(const void*, const void*, std::size_t, std::uintptr_t*
                           std::size_t) noexcept {
     return 0;
 }
-bool function_name(std::uintptr_t, char*, std::size_t) noexcept { return false; }
 
 #endif
 

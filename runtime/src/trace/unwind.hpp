@@ -31,7 +31,5 @@ bool may_allocate() noexcept;
 /// `most`; the innermost `room` pcs. On g0 called by __morestack: the goroutine's.
 std::size_t frames_within(const void* lo, const void* hi, std::size_t most, std::uintptr_t* pcs,
                           std::size_t room) noexcept;
-/// The name of the function at pc, as symbol tables have it. False: not known.
-bool function_name(std::uintptr_t pc, char* text, std::size_t size) noexcept;
 
 }  // namespace vole::detail

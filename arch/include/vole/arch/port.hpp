@@ -79,6 +79,10 @@ void* vole_call_guarded(void (*fn)(void*), void* arg, void* guard);
 /// Where it continues then; for the personality routine only.
 void vole_guard_landing() noexcept;
 
+/// A goroutine whose instruction has faulted goes on here (make_fault), and throws: calls vole_throw_fault
+/// (the runtime's). Unwinders see the faulting instruction behind it.
+void vole_fault() noexcept;
+
 /// A port that can inject calls: entered as if the interrupted instruction had called it; saves every
 /// register, calls vole_async_preempt2 (the runtime's), restores them and goes on.
 void vole_async_preempt() noexcept;
@@ -130,6 +134,10 @@ concept port = requires(void* top, void* arg, const gobuf& g) {
     { P::interrupted(top) } -> std::same_as<interrupted_point>;
     /// Right behind a system call that has returned EINTR.
     { P::call_was_interrupted(top) } -> std::same_as<bool>;
+    /// In a handler: when it returns, vole_fault runs with these arguments for vole_throw_fault.
+    {P::make_fault(top, std::uintptr_t{}, std::uintptr_t{}, std::uintptr_t{})};
+    /// Calls f(name, value) for each general register of the interrupted thread.
+    {P::each_register(top, [](const char*, std::uint64_t) {})};
     /// Whether the port has vole_async_preempt; then also prepare_injection, injection_bytes and
     /// inject_call (amd64/port.hpp).
     { P::can_inject } -> std::convertible_to<bool>;
