@@ -94,7 +94,7 @@ TEST_CASE("SCHED-56 all goroutines are shown", "[death][deadlock]") {
     CHECK(r.aborted());
     CHECK(fatal_says(r, all_asleep));
     CHECK(count_of(r.err, "[chan receive]:") == 2);
-    CHECK(r.err.find("created in goroutine 1\n") != std::string::npos);
+    CHECK(r.err.find(" in goroutine 1\n") != std::string::npos);
 }
 
 TEST_CASE("child: many Ps, all goroutines wait", "[.child]") {

@@ -40,6 +40,9 @@ std::size_t count(const std::string& text, const std::string& what) {
     return n;
 }
 
+// Before the first traceback: with the runtime's own frames.
+const int shows_everything = ::setenv("VOLE_TRACEBACK", "system", 1);
+
 std::string own_traceback() {
     const int fd = ::memfd_create("traceback", MFD_CLOEXEC);
     vole::write_traceback(fd, vole::traceback_scope::current);

@@ -75,7 +75,7 @@ bool can_throw(const M* m, const G* g, const siginfo_t* info, const void* contex
     return error_of(info->si_signo, info->si_code,
                     reinterpret_cast<std::uintptr_t>(info->si_addr)) != nullptr &&
            m->depth->load(memory_order_relaxed) == 0 && throws_faults(at.pc) &&
-           segment_at(g, reinterpret_cast<const void*>(at.sp)) != nullptr && may_throw_at(at.pc);
+           is_on_stack(g, reinterpret_cast<const void*>(at.sp)) && may_throw_at(at.pc);
 }
 
 // The arguments of vole_throw_fault: signal and code share one.

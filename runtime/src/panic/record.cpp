@@ -17,6 +17,8 @@ namespace vole::inline v0::detail {
 
 namespace {
 
+constexpr std::size_t record_bytes = 24 * 1024;
+
 _Unwind_Reason_Code at_frame(_Unwind_Context* context, void* arg) {
     auto* r = static_cast<panic_record*>(arg);
     int before_instruction = 0;
@@ -97,7 +99,7 @@ panic_record* new_record(void* object) noexcept {
         panic_record* made;
     } m{object, nullptr};
     call_with_room(
-        report_bytes,
+        record_bytes,
         [](void* p) {
             auto* at = static_cast<making*>(p);
             at->made = make_record(at->object);

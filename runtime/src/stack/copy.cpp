@@ -75,6 +75,7 @@ void leave_old_stack(P* p, G* g, stack_segment* old, stack_segment* fresh) noexc
     // goexit's exception lies on the stack (goexit.hpp); a catch block that holds it right now has
     // handed its address to the C++ runtime.
     const stack_move mv = move_between(old, fresh);
+    if (mv.leaves(g->frames)) g->frames = mv.moved(g->frames);
     if (mv.leaves(g->eh_caught)) g->eh_caught = mv.moved(g->eh_caught);
     if (M* m = current_m(); m != nullptr && m->curg == g && mv.leaves(m->eh->caught)) {
         m->eh->caught = mv.moved(m->eh->caught);

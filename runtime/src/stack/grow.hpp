@@ -23,6 +23,8 @@ std::size_t stack_bytes(const G* g) noexcept;
 /// or throw. For what may be called on a small segment and needs more than a red zone.
 void on_g0(void (*fn)(void*), void* arg) noexcept;
 
+/// Whether sp is on one of g's segments.
+bool is_on_stack(const G* g, const void* sp) noexcept;
 /// The segment that a frame at sp lies on, the newest if none. Goroutine's own.
 const stack_segment* segment_at(const G* g, const void* sp) noexcept;
 inline stack_segment* first_segment(const G* g) noexcept {

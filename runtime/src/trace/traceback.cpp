@@ -3,17 +3,17 @@
 // Runs while other threads go on (after a fatal error nothing can be relied on), so every field is
 // read as a guess: a goroutine may change under our eyes, at worst a line is out of date.
 // Async-signal-safe: no lock, no malloc but for demangling, and that only where may_allocate() says so.
-// Stack: any; on small ones it goes to g0.
+// Stack: any; from a goroutine's own it goes to g0, names take room.
 #include <vole/runtime.hpp>
 
 #include <sys/mman.h>
 
 #include <new>
 
-#include "runtime/internal/deep.hpp"
 #include "runtime/internal/futex.hpp"
 #include "runtime/src/sched/sanitizer.hpp"
 #include "runtime/src/sched/sched.hpp"
+#include "runtime/src/stack/grow.hpp"
 #include "runtime/src/trace/gdb/layout.hpp"
 #include "runtime/src/trace/unwind.hpp"
 
@@ -333,7 +333,22 @@ void write_traceback_here(int fd, traceback_scope scope) noexcept {
 namespace vole::inline v0 {
 
 void write_traceback(int fd, traceback_scope scope) noexcept {
-    detail::deep([&] { detail::write_traceback_here(fd, scope); });
+    using namespace detail;
+    struct call {
+        int fd;
+        traceback_scope scope;
+    } c{fd, scope};
+    const auto here = [](void* p) {
+        const auto* at = static_cast<const call*>(p);
+        write_traceback_here(at->fd, at->scope);
+    };
+    // Not out of a signal handler on a stack of its own: that one is large enough.
+    const G* g = current_g();
+    if (g != nullptr && is_on_stack(g, __builtin_frame_address(0))) {
+        on_g0(here, &c);
+    } else {
+        here(&c);
+    }
 }
 
 }  // namespace vole

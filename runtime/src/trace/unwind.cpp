@@ -17,66 +17,62 @@
 
 namespace vole::inline v0::detail {
 
-// ---- the caller's own -------------------------------------------------------------------------
-
 namespace {
-
 constexpr std::size_t most_walked = 1u << 20;  // in case that a stack is damaged and has no end
-
-struct own_walk {
-    frame_list* frames;
-    std::size_t skip;
-};
-
-_Unwind_Reason_Code at_own_frame(_Unwind_Context* context, void* arg) {
-    auto* w = static_cast<own_walk*>(arg);
-    int before = 0;
-    const auto pc = static_cast<std::uintptr_t>(_Unwind_GetIPInfo(context, &before));
-    if (pc == 0) return _URC_END_OF_STACK;
-    if (w->skip > 0) {
-        --w->skip;
-        return _URC_NO_REASON;
-    }
-    w->frames->add(pc + static_cast<unsigned>(before));
-    return w->frames->count() < most_walked ? _URC_NO_REASON : _URC_END_OF_STACK;
-}
-
-_Unwind_Reason_Code find_signal_frame(_Unwind_Context* context, void* arg) {
-    int before = 0;
-    const auto pc = static_cast<std::uintptr_t>(_Unwind_GetIPInfo(context, &before));
-    // Where vole_async_preempt was injected the program's own code is on top, too.
-    if (before != 0 && !is_preemptible(pc)) *static_cast<bool*>(arg) = false;
-    return pc == 0 ? _URC_END_OF_STACK : _URC_NO_REASON;
-}
-
-}  // namespace
-
-[[gnu::noinline]] void walk_own(std::size_t skip, frame_list& frames) noexcept {
-    own_walk w{&frames, skip + 1};
-    _Unwind_Backtrace(at_own_frame, &w);
-}
-
-bool may_allocate() noexcept {
-    bool may = true;
-    _Unwind_Backtrace(find_signal_frame, &may);
-    return may;
 }
 
 #if defined(VOLE_HAVE_LIBUNWIND)
 
 namespace {
 
-void walk_from(unw_cursor_t* cursor, frame_list& frames) noexcept {
-    while (frames.count() < most_walked) {
+// f(pc, exact) for each frame, as long as it gives true; exact: a signal hit there. Memory that cannot be read
+// ends it: libunwind looks before it reads.
+template <class F>
+void walk_from(unw_cursor_t* cursor, bool exact, F f) noexcept {
+    do {
         unw_word_t pc = 0;
         unw_get_reg(cursor, UNW_REG_IP, &pc);
-        if (pc == 0) return;
-        frames.add(pc + static_cast<unsigned>(unw_is_signal_frame(cursor) > 0));
-        if (unw_step(cursor) <= 0) return;
-    }
+        if (pc == 0 || !f(pc, exact)) return;
+        exact = unw_is_signal_frame(cursor) > 0;
+    } while (unw_step(cursor) > 0);
+}
+
+auto adding_to(frame_list& frames) noexcept {
+    return [&frames](std::uintptr_t pc, bool exact) {
+        frames.add(pc + (exact ? 1 : 0));
+        return frames.count() < most_walked;
+    };
+}
+
+template <class F>
+[[gnu::noinline]] void walk_here(F f) noexcept {
+    unw_context_t context;
+    unw_cursor_t cursor;
+    if (unw_getcontext(&context) != 0 || unw_init_local(&cursor, &context) != 0) return;
+    walk_from(&cursor, false, f);
 }
 
 }  // namespace
+
+[[gnu::noinline]] void walk_own(std::size_t skip, frame_list& frames) noexcept {
+    skip += 2;
+    walk_here([&, add = adding_to(frames)](std::uintptr_t pc, bool exact) {
+        if (skip > 0) {
+            --skip;
+            return true;
+        }
+        return add(pc, exact);
+    });
+}
+
+bool may_allocate() noexcept {
+    bool may = true;
+    walk_here([&may](std::uintptr_t pc, bool exact) {
+        if (exact) may &= is_preemptible(pc);
+        return true;
+    });
+    return may;
+}
 
 void walk_suspended(const G* g, frame_list& frames) noexcept {
     unw_context_t context;
@@ -84,7 +80,7 @@ void walk_suspended(const G* g, frame_list& frames) noexcept {
     if (unw_getcontext(&context) != 0) return;
     arch::this_port::fill_unwind_context(g->sched, context);
     if (unw_init_local(&cursor, &context) != 0) return;
-    walk_from(&cursor, frames);
+    walk_from(&cursor, false, adding_to(frames));
 }
 
 void walk_interrupted(const G*, const void* context, frame_list& frames) noexcept {
@@ -93,7 +89,7 @@ void walk_interrupted(const G*, const void* context, frame_list& frames) noexcep
     std::memcpy(&copy, context, std::min(sizeof(copy), sizeof(ucontext_t)));
     unw_cursor_t cursor;
     if (unw_init_local2(&cursor, &copy, UNW_INIT_SIGNAL_FRAME) != 0) return;
-    walk_from(&cursor, frames);
+    walk_from(&cursor, true, adding_to(frames));
 }
 
 std::size_t frames_within(const void* lo, const void* hi, std::size_t most, std::uintptr_t* pcs,
@@ -119,6 +115,58 @@ std::size_t frames_within(const void* lo, const void* hi, std::size_t most, std:
 }
 
 #else
+
+// ---- the caller's own stack, by the compiler's unwinder ---------------------------------------
+
+namespace {
+
+struct own_walk {
+    frame_list* frames;
+    std::size_t skip;
+};
+
+_Unwind_Reason_Code at_own_frame(_Unwind_Context* context, void* arg) {
+    auto* w = static_cast<own_walk*>(arg);
+    int before = 0;
+    const auto pc = static_cast<std::uintptr_t>(_Unwind_GetIPInfo(context, &before));
+    if (pc == 0) return _URC_END_OF_STACK;
+    if (w->skip > 0) {
+        --w->skip;
+        return _URC_NO_REASON;
+    }
+    w->frames->add(pc + static_cast<unsigned>(before));
+    return w->frames->count() < most_walked ? _URC_NO_REASON : _URC_END_OF_STACK;
+}
+
+struct signal_search {
+    std::uintptr_t inner = 0;
+    bool may = true;
+};
+
+// __morestack and the like say of themselves that they are signal frames; they hold no locks.
+_Unwind_Reason_Code find_signal_frame(_Unwind_Context* context, void* arg) {
+    auto* s = static_cast<signal_search*>(arg);
+    int before = 0;
+    const auto pc = static_cast<std::uintptr_t>(_Unwind_GetIPInfo(context, &before));
+    if (before != 0 && !arch::in_port_code(s->inner)) s->may &= is_preemptible(pc);
+    s->inner = pc;
+    return pc == 0 ? _URC_END_OF_STACK : _URC_NO_REASON;
+}
+
+}  // namespace
+
+[[gnu::noinline]] void walk_own(std::size_t skip, frame_list& frames) noexcept {
+    own_walk w{&frames, skip + 1};
+    _Unwind_Backtrace(at_own_frame, &w);
+}
+
+bool may_allocate() noexcept {
+    signal_search s;
+    _Unwind_Backtrace(find_signal_frame, &s);
+    return s.may;
+}
+
+// ---- suspended contexts, by frame pointers ----------------------------------------------------
 
 namespace {
 

@@ -2,8 +2,8 @@
 //
 // By libunwind where there is one: from the callee-saved registers that a suspended context consists of it
 // walks on as if that context were running. Else by frame pointers, which the compilers keep on arm64 (on
-// amd64 they do not: there only the first address can be told). The caller's own stack is walked by the
-// compiler's unwinder. Nothing allocates or takes a lock.
+// amd64 they do not: there only the first address can be told). The caller's own is walked by the
+// compiler's unwinder then. Nothing allocates or takes a lock.
 // Stack: any.
 #pragma once
 
