@@ -134,13 +134,16 @@ bool is_runtime(const symbol& s) noexcept {
                                            "_ZN4vole2v05panicI", "_ZN4vole2v03runI",
                                            "_ZN4vole2v02goI",    "_ZN4vole2v010recoveringI",
                                            "_ZN4vole2v05deferI", "vole_",
-                                           "__morestack",        "_ZSt8__invoke",
-                                           "_ZSt13__invoke",     "_ZSt6invoke",
-                                           "_ZSt5apply",         "_ZSt12__apply_impl"};
+                                           "__morestack",        "__restore_rt",
+                                           "_ZSt8__invoke",      "_ZSt13__invoke",
+                                           "_ZSt6invoke",        "_ZSt5apply",
+                                           "_ZSt12__apply_impl"};
     constexpr std::string_view inlined[] = {"operator()",  "_FUN",   "go<",
                                             "run<",        "spawn<", "panic<",
                                             "recovering<", "~defer", "call_deferred<"};
     constexpr std::string_view invoking[] = {"__invoke", "invoke<", "apply<", "__apply"};
+    // What a signal handler returns to has no name.
+    if (s.file != nullptr && std::strstr(s.file, "libc_sigaction.c") != nullptr) return true;
     if (s.function == nullptr) return false;
     if (begins_with_one(s.function, linked)) return true;
     if (s.file == nullptr) return false;

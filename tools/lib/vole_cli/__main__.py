@@ -99,6 +99,8 @@ def _parser():
                      help="dense or copying: compile FILE for stacks that grow, and give goroutines "
                           "such a stack unless their go_options say otherwise (copying: not the "
                           "main goroutine)")
+    run.add_argument("--faults", action="store_true",
+                     help="null pointers and divisions by zero are exceptions (-fnon-call-exceptions)")
     run.add_argument("--explain-stack", action="store_true",
                      help="narrate each growth of a stack on stderr (VOLE_DEBUG=stackexplain=1)")
     run.add_argument("--explain-preempt", action="store_true",
@@ -160,7 +162,7 @@ def _run(arguments):
     explain = [name for name, asked in (("stackexplain", arguments.explain_stack),
                                         ("preemptexplain", arguments.explain_preempt)) if asked]
     return running.run(_config(arguments, release=True), arguments.file, arguments.rest,
-                       arguments.stack, explain)
+                       arguments.stack, arguments.faults, explain)
 
 
 def _build(arguments):

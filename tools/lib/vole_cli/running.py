@@ -43,8 +43,10 @@ def _read_depfile(path):
     return [name.replace("\0", " ").replace("$$", "$") for name in names]
 
 
-def _flags(config):
+def _flags(config, faults):
     flags = ["-std=c++20", "-O2", "-g", "-fno-omit-frame-pointer", "-pthread"]
+    if faults:
+        flags += ["-fnon-call-exceptions", "-DVOLE_FAULTS=1"]
     if config.sanitize:
         flags.append("-fsanitize=" + ",".join(config.sanitize))
     return flags
@@ -75,14 +77,14 @@ def _prune(folder):
         shutil.rmtree(old, ignore_errors=True)
 
 
-def _compile(config, source, home, salt, policy):
+def _compile(config, source, home, salt, policy, faults):
     """Makes home/program; returns only when that worked."""
     compile_flags, link_flags = _library_flags(config, policy)
     work = home / f"new-{os.getpid()}"
     work.mkdir(parents=True)
     try:
         program, depfile = work / source.stem, work / "depfile"
-        command = [config.cxx, *_flags(config), *compile_flags, "-MMD", "-MF", depfile,
+        command = [config.cxx, *_flags(config, faults), *compile_flags, "-MMD", "-MF", depfile,
                    source, "-o", program, *link_flags]
         command = [str(part) for part in command]
         done = subprocess.run(command, stdout=sys.stderr, env=environment(), check=False)
@@ -113,7 +115,7 @@ def _up_to_date(config, home, program, salt):
         return False
 
 
-def program_for(config, source, policy=None):
+def program_for(config, source, policy=None, faults=False):
     """Path of the up-to-date program made of `source`."""
     if not source.exists():
         raise Failure(f"no such file: {source}", EXIT_USAGE)
@@ -121,16 +123,18 @@ def program_for(config, source, policy=None):
         raise Failure(f"{source} is a folder; give one C++ file", EXIT_USAGE)
     if policy:
         _check_stack(config, policy)
+    if faults and config.compiler == "clang":
+        raise Failure("--faults: clang has no -fnon-call-exceptions; use gcc", EXIT_USAGE)
     source = source.resolve()
     builds.ensure(config, lambda: LIBRARIES)
-    salt = [builds.compiler_version(config.cxx), _flags(config), policy]
-    key = hashlib.sha256(f"{source}\0{config.name}\0{policy}".encode()).hexdigest()[:16]
+    salt = [builds.compiler_version(config.cxx), _flags(config, faults), policy]
+    key = hashlib.sha256(f"{source}\0{config.name}\0{policy}\0{faults}".encode()).hexdigest()[:16]
     home = BUILD / "run" / f"{source.stem}-{key}"
     program = home / source.stem
     if not _up_to_date(config, home, program, salt):
         with builds.locked("run-" + key):
             if not _up_to_date(config, home, program, salt):
-                _compile(config, source, home, salt, policy)
+                _compile(config, source, home, salt, policy, faults)
         _prune(BUILD / "run")
     os.utime(home)
     return program
@@ -143,8 +147,8 @@ def _switch_on(names):
     os.environ["VOLE_DEBUG"] = ",".join([*settings, *(f"{name}=1" for name in names)])
 
 
-def run(config, file, arguments, policy=None, explain=()):
-    program = program_for(config, Path(file), policy)
+def run(config, file, arguments, policy=None, faults=False, explain=()):
+    program = program_for(config, Path(file), policy, faults)
     if explain:
         _switch_on(explain)
     command = [*config.wrapper, str(program), *arguments]

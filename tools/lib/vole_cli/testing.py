@@ -24,7 +24,7 @@ from console import EXIT_USAGE, Failure, Stopwatch, environment, say, shown
 SUITES = ("unit", "behaviour", "panic", "growth", "preempt", "stress", "death", "gdb", "examples",
           "layers", "consumer", "arch")
 CATCH2_PROGRAMS = ("vole-unit", "vole-behaviour", "vole-stress", "vole-death", "vole-arch",
-                   "vole-panic",
+                   "vole-panic", "vole-panic-faults",
                    "vole-growth", "vole-growth-arm64", "vole-growth-copying", "vole-preempt",
                    "vole-preempt-O0", "vole-preempt-O3", "vole-preempt-growing")
 # These are about the sources, not about what a compiler made of them: gcc, native, once.

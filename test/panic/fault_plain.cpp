@@ -1,0 +1,52 @@
+// Faults in code that is not built to throw for them.
+#include "test/panic/panic_support.hpp"
+
+#include <csignal>
+
+namespace vole::test {
+
+namespace {
+volatile int result;
+[[gnu::noinline]] void read_plainly(const int* p) { result = *p; }
+[[gnu::noinline]] void divide_plainly(int a, int b) { result = a / b; }
+}  // namespace
+
+TEST_CASE("child: null pointer, not built to throw", "[.child]") {
+    in_goroutine([] {
+        int* volatile null = nullptr;
+        try {
+            read_plainly(null);
+        } catch (...) {
+            std::fputs("caught\n", stderr);
+        }
+    });
+}
+TEST_CASE("child: division by zero, not built to throw", "[.child]") {
+    in_goroutine([] {
+        volatile int zero = 0;
+        try {
+            divide_plainly(7, zero);
+        } catch (...) {
+            std::fputs("caught\n", stderr);
+        }
+    });
+}
+TEST_CASE("SCHED-68 faults in other code are fatal, with a traceback, and not thrown") {
+    auto r = run_case_in_subprocess("child: null pointer, not built to throw");
+    INFO(r.text());
+    CHECK(r.signal == SIGSEGV);
+    CHECK_THAT(r.err,
+               Catch::Contains("fatal error: unexpected signal\n[signal SIGSEGV: segmentation "
+                               "violation code=0x1 addr=0x0 pc=0x"));
+    CHECK_THAT(r.err, Catch::Contains("goroutine ") && Catch::Contains("read_plainly"));
+#if defined(__x86_64__)
+    r = run_case_in_subprocess("child: division by zero, not built to throw");
+    INFO(r.text());
+    CHECK(r.signal == SIGFPE);
+    CHECK_THAT(r.err,
+               Catch::Contains(
+                   "fatal error: unexpected signal\n[signal SIGFPE: floating-point exception"));
+#endif
+}
+
+}  // namespace vole::test
