@@ -84,6 +84,10 @@ ROWS = [
     Row("preempt_cost", "one stop by signal", single=True,
         counters={"handoff_ns": ("ns", None), "extra_ns": ("ns", 2000)}),
     Row("preempt_injected", "the same, injected", single=True),
+    Row("throw_catch", "throw through 5 frames", most_rounds=3,
+        counters={"over_thread": ("", 1.05)}),
+    Row("panic_recover", "panic and recover"),
+    Row("defer_call", "a deferred call"),
     Row("parked_dense", "a million, libraries used", stacks=True, most_rounds=5,
         memory={"vole": 4 * GIB, "go": 10 * GIB}, counters={"bytes_each": ("B", 2.4 * KIB)}),
 ]

@@ -1,6 +1,7 @@
 // Tracebacks in Go's format: SCHED-64, SCHED-65, and goroutines counted together.
 #include "test/panic/panic_support.hpp"
 
+#include <csignal>
 #include <cstdio>
 
 namespace vole::test {
@@ -178,6 +179,65 @@ TEST_CASE("a profile of goroutines with stacks of their own lists each") {
         c.close();
         w.wait();
     });
+}
+
+// ---- SIGQUIT and levels -----------------------------------------------------------------------
+
+TEST_CASE("child: SIGQUIT", "[.child]") {
+    run({.quit_traceback = true}, [] {
+        auto c = make_chan<int>();
+        go({.name = "waits"}, [&] { traceback_outer(&c); });
+        for (int i = 0; i < 100; ++i) gosched();
+        ::raise(SIGQUIT);
+        std::fputs("went on\n", stderr);
+    });
+}
+void note_quit(int) {
+    static const char text[] = "the program's own handler\n";
+    [[maybe_unused]] const auto n = ::write(2, text, sizeof(text) - 1);
+}
+TEST_CASE("child: SIGQUIT with a handler of the program", "[.child]") {
+    std::signal(SIGQUIT, note_quit);
+    run({.quit_traceback = true}, [] { ::raise(SIGQUIT); });
+}
+TEST_CASE("SCHED-67 SIGQUIT shows all goroutines and the registers, and ends the process") {
+    auto r = run_case_in_subprocess("child: SIGQUIT");
+    INFO(r.text());
+    CHECK(r.exit_status == 2);
+    CHECK_THAT(r.err, Catch::StartsWith("SIGQUIT: quit\nPC=0x") && Catch::Contains(" sigcode="));
+    CHECK_THAT(r.err, Catch::Contains("\n\ngoroutine "));
+    CHECK_THAT(r.err, Catch::Contains(" [chan receive]: waits\n"));
+    CHECK_THAT(r.err, Catch::Contains("\nr15\t0x") || Catch::Contains("\nx19\t0x"));
+    CHECK_THAT(r.err, !Catch::Contains("went on"));
+    r = run_case_in_subprocess("child: SIGQUIT with a handler of the program");
+    INFO(r.text());
+    CHECK(r.exit_status == 0);
+    CHECK_THAT(r.err, Catch::StartsWith("SIGQUIT: quit\n") &&
+                          Catch::EndsWith("the program's own handler\n"));
+}
+
+TEST_CASE("child: panics beside others", "[.child]") {
+    run([] {
+        auto c = make_chan<int>();
+        go({.name = "waits"}, [&] { traceback_outer(&c); });
+        wait_group w;
+        w.go([] { panic("p"); });
+        w.wait();
+    });
+}
+TEST_CASE("SCHED-66 VOLE_TRACEBACK says how much is shown") {
+    const auto told = [](const char* level) {
+        return run_case_in_subprocess("child: panics beside others",
+                                      {.env = {std::string("VOLE_TRACEBACK=") + level}})
+            .err;
+    };
+    CHECK(told("none") == "panic: p\n\n");
+    CHECK_THAT(told("single"),
+               Catch::StartsWith("panic: p\n\ngoroutine ") && !Catch::Contains(": waits"));
+    CHECK_THAT(told("all"), Catch::Contains(": waits") && !Catch::Contains("run_body"));
+    CHECK_THAT(told("system"), Catch::Contains(": waits"));
+    if (has_lines) CHECK_THAT(told("system"), Catch::Contains("run_body"));
+    CHECK_THAT(told("nonsense"), Catch::StartsWith("panic: p\n\ngoroutine "));
 }
 
 }  // namespace vole::test

@@ -38,6 +38,10 @@ struct options {
     /// What an exception does that no frame of a goroutine catches. True for all goroutines of the process
     /// from this run on.
     uncaught_policy uncaught = uncaught_policy::report;
+    /// Whether SIGQUIT (Ctrl-\) writes every goroutine and the registers to stderr and ends the process with
+    /// status 2, as Go's; a handler that the program has installed before is called instead of the end.
+    /// From the first run that asks for it on.
+    bool quit_traceback = false;
 };
 
 /// Runs `main` as a goroutine and blocks the calling thread until it returns; gives its result or

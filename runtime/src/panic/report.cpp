@@ -77,6 +77,7 @@ void write_whole(int fd, const std::string& text) noexcept {
 std::string report_of(const panic_record* r) {
     std::string text = panic_lines(r);
     if (!r->detail.empty()) text += r->detail + "\n";
+    if (level() == traceback_level::none) return text;
     text += "\ngoroutine " + std::to_string(r->goroutine) + " [running]:";
     if (!r->name.empty()) text += " " + r->name;
     text += "\n";
@@ -88,6 +89,7 @@ std::string report_of(const panic_record* r) {
 void write_default(const panic_record* r) {
     const turn mine;
     write_whole(2, report_of(r) + "\n");
+    if (level() >= traceback_level::all) write_traceback(2, traceback_scope::all);
 }
 
 // PAN-52: before anything else is done with it.
@@ -142,6 +144,7 @@ void report_panic(panic_record* r) noexcept {
     }
     if (!aborts_on_panic()) return;
     const turn mine;  // whoever is reporting shall finish
+    if (level() == traceback_level::crash) std::abort();
     std::_Exit(2);
 }
 

@@ -153,6 +153,7 @@ std::exception_ptr run_main(const options& opts, void (*fn)(void*), void* arg) {
     if (!first && opts.max_procs > 0) gomaxprocs(opts.max_procs);
 
     set_uncaught_policy(opts.uncaught);
+    if (opts.quit_traceback) install_quit_handler();
 
     main_call call{fn, arg, opts.deadlock_detection, nullptr, {}};
     const go_options main_options{.name = {}, .stack = default_main_stack()};

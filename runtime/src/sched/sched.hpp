@@ -252,6 +252,7 @@ void check_deadlock() noexcept VOLE_EXCLUDES(sched.mu);
 void for_each_g(void (*f)(G*, void*), void* arg) noexcept;
 std::uint64_t count_goroutines() noexcept;
 void install_fault_handler() noexcept;
+void install_quit_handler() noexcept;
 void* install_signal_stack() noexcept;
 std::size_t signal_stack_bytes() noexcept;
 void remove_signal_stack(void* stack) noexcept;

@@ -52,6 +52,8 @@ var benches = []bench{
 	{"parked_dense", true, parkedDense},
 	{"preempt_delay", true, preemptDelay},
 	{"preempt_hogs", true, preemptHogs},
+	{"panic_recover", false, panicRecover},
+	{"defer_call", false, deferCall},
 }
 
 // yield: two goroutines, n/2 calls each. One op: one call of Gosched.
