@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <ctime>
 #include <system_error>
 
 #include "runtime/internal/futex.hpp"
@@ -190,7 +191,7 @@ void explain(const preempt_event& e) noexcept {
 }
 
 void drain() noexcept {
-    // Two threads only, the narrator and one that exits: whoever comes second has nothing to do.
+    // Two threads only, the narrator and one that exits.
     if (reading.exchange(true, memory_order_acquire)) return;
     std::uint64_t n = read_number.load(memory_order_relaxed);
     for (;; ++n) {
@@ -210,6 +211,16 @@ void drain() noexcept {
         line.write_to(2);
     }
     reading.store(false, memory_order_release);
+}
+
+// The narrator may be busy with the first name, for which all symbol tables are read.
+void drain_at_exit() noexcept {
+    constexpr int most_ms = 5000;
+    for (int i = 0; i < most_ms && reading.load(memory_order_acquire); ++i) {
+        const timespec ms{0, 1'000'000};
+        nanosleep(&ms, nullptr);
+    }
+    drain();
 }
 
 void* narrate(void*) {
@@ -253,7 +264,7 @@ void start_narrator() {
             "vole: cannot create the thread that VOLE_DEBUG=preempttrace=1 needs");
     }
     pthread_detach(thread);
-    std::atexit([] { drain(); });
+    std::atexit([] { drain_at_exit(); });
     preempt_is_told = true;
 }
 
