@@ -118,6 +118,30 @@ TEST_CASE("STK-74 exceptions thrown and caught over the split", "[growth]") {
     CHECK(alive == 0);
 }
 
+TEST_CASE("STK-74 frames, deferred calls and recovery over the split", "[growth]") {
+    wrong = 0;
+    sweep_all([](std::size_t) {
+        const int result = vole::recovering<int>([](int& out) {
+            vole::defer last{[&] {
+                grow_more();
+                const auto p = vole::recover();
+                expect(p && std::string(p->what()) == "std::runtime_error: text");
+                grow_more();
+                out += 5;
+            }};
+            vole::defer replaces{[] { thrower(1); }};
+            vole::defer grows{[] { grow_more(); }};
+            out = passes_on(7);
+            thrower(0);
+        });
+        expect(result == 17);
+        grow_more();
+        expect(!vole::recover());
+    });
+    CHECK(wrong == 0);
+    CHECK(alive == 0);
+}
+
 TEST_CASE("STK-74 growth inside destructors while unwinding, and in catch blocks", "[growth]") {
     wrong = 0;
     sweep_all([](std::size_t) {

@@ -171,6 +171,31 @@ TEST_CASE("PAN-44 waiters go on when what they wait for panics") {
     CHECK(reported_first);
 }
 
+namespace {
+[[gnu::noinline]] int recurse(int n) {
+    volatile char room[512];
+    room[0] = static_cast<char>(n);
+    const int r = n < 0 ? 0 : recurse(n + 1);
+    return r + room[0];
+}
+}  // namespace
+
+TEST_CASE("child: stack overflow in a deferred call", "[.child]") {
+    in_goroutine([] {
+        recovering([] {
+            defer last{[] { recover(); }};
+            defer d{[] { recurse(0); }};
+            panic("first");
+        });
+    });
+}
+TEST_CASE("PAN-64 a stack overflow in a deferred call is fatal") {
+    const auto r = run_case_in_subprocess("child: stack overflow in a deferred call");
+    INFO(r.text());
+    CHECK(r.aborted());
+    CHECK_THAT(r.err, Catch::Contains("fatal error: stack overflow\n"));
+}
+
 TEST_CASE("PAN-65 many goroutines panic at once: each is told once") {
     const int n = scaled(10'000);
     std::vector<std::atomic<int>> told(static_cast<std::size_t>(n));

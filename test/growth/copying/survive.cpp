@@ -373,6 +373,39 @@ TEST_CASE("STK-74 growth in a catch block: the exception can be thrown again", "
     CHECK(r.held);
 }
 
+TEST_CASE("STK-31 survives a move: recovering frames, deferred calls, a panic in flight",
+          "[copying]") {
+    const outcome r = on_copying_stack([](outcome& out) {
+        int result = 0;
+        const move_watch watch(result);
+        vole::recovering([&] {
+            vole::defer last{[&] {
+                dig(deep_enough);
+                if (const auto p = vole::recover(); p && *p->get<int>() == 2) result += 1;
+                dig(deep_enough * 2);
+                if (!vole::recover()) result += 10;
+            }};
+            vole::defer first{[&] {
+                dig(deep_enough / 2);
+                vole::panic(2);
+            }};
+            vole::panic(1);
+        });
+        dig(deep_enough * 4);
+        vole::recovering([&] {
+            vole::defer d{[&] {
+                if (vole::recover()) result += 100;
+            }};
+            dig(deep_enough * 8);
+            vole::panic(3);
+        });
+        out.moved = watch.has_moved(result);
+        out.held = result == 111;
+    });
+    CHECK(r.moved);
+    CHECK(r.held);
+}
+
 TEST_CASE("STK-71 goexit runs destructors and catch blocks that grow the stack", "[copying]") {
     static int count;
     count = 0;
