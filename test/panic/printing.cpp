@@ -188,6 +188,16 @@ TEST_CASE("PAN-51 the chain: recursive panics") {
           }) == "panic: first panic\n\tpanic: second panic\n\tpanic: third panic\n");
 }
 
+TEST_CASE("PAN-53 goexit in between is not printed") {
+    CHECK(printed([] {
+              recovering([] {
+                  defer d{[] { panic("during goexit"); }};
+                  defer e{[] { goexit(); }};
+                  panic("dropped");
+              });
+          }) == "panic: during goexit\n");
+}
+
 TEST_CASE("child: unprintable", "[.child]") {
     in_goroutine([] { panic(bad_stringer()); });
 }

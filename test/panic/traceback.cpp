@@ -1,8 +1,11 @@
 // Tracebacks in Go's format: SCHED-64, SCHED-65, and goroutines counted together.
 #include "test/panic/panic_support.hpp"
 
+#include "runtime/src/sched/sched.hpp"
+
 #include <csignal>
 #include <cstdio>
+#include <fcntl.h>
 
 namespace vole::test {
 
@@ -179,6 +182,103 @@ TEST_CASE("a profile of goroutines with stacks of their own lists each") {
         c.close();
         w.wait();
     });
+}
+
+TEST_CASE("SCHED-64 minutes that a goroutine has waited") {
+    run_on(1, [] {
+        auto c = make_chan<int>();
+        wait_group w;
+        w.add(1);
+        go({.name = "patient"}, [&] {
+            c.recv();
+            w.done();
+        });
+        settle();
+        // As if it had been parked earlier: nobody waits minutes for a test.
+        struct search {
+            detail::G* found;
+        } s{nullptr};
+        detail::for_each_g(
+            [](detail::G* g, void* p) {
+                if (g->name != nullptr && std::string(g->name) == "patient") {
+                    static_cast<search*>(p)->found = g;
+                }
+            },
+            &s);
+        REQUIRE(s.found != nullptr);
+        CHECK_THAT(traceback(traceback_scope::all), Catch::Contains(" [chan receive]: patient\n"));
+        const auto now = static_cast<std::uint32_t>(detail::nanotime() / 1'000'000'000);
+        if (now > 300) {
+            s.found->waiting_since = now - 200;
+            CHECK_THAT(traceback(traceback_scope::all),
+                       Catch::Contains(" [chan receive, 3 minutes]: patient\n"));
+            CHECK_THAT(traceback(traceback_scope::profile),
+                       Catch::Contains(" [chan receive, up to 3 minutes]:"));
+        }
+        c.close();
+        w.wait();
+    });
+}
+
+TEST_CASE("a traceback from the system stack goes on to the goroutine's frames") {
+    if (!has_lines) return;
+    run([] {
+        const std::string text =
+            on_system_stack([] { return traceback(traceback_scope::current); });
+        INFO(text);
+        CHECK_THAT(text,
+                   Catch::StartsWith("goroutine ") && Catch::Contains("test/panic/traceback.cpp:"));
+    });
+}
+
+namespace {
+std::atomic<int> written{0};
+int nowhere = -1;
+void write_in_handler(int) {
+    write_traceback(nowhere, traceback_scope::all);
+    ++written;
+}
+}  // namespace
+
+TEST_CASE("a traceback can be written in a signal handler, whatever it has interrupted") {
+    nowhere = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
+    struct sigaction ours {};
+    struct sigaction before {};
+    ours.sa_handler = write_in_handler;
+    ours.sa_flags = static_cast<int>(SA_ONSTACK | SA_RESTART);
+    ::sigaction(SIGUSR1, &ours, &before);
+    written = 0;
+    const int wanted = scaled(200, 5);
+    std::atomic<bool> stop{false};
+    std::thread sender([&] {
+        while (!stop) {
+            ::kill(::getpid(), SIGUSR1);
+            const timespec nap{0, 1'000'000};
+            ::nanosleep(&nap, nullptr);
+        }
+    });
+    run_on(2, [&] {
+        auto c = make_chan<int>();
+        wait_group w;
+        for (int i = 0; i < 4; ++i) {
+            w.go([&] {
+                while (!stop) {
+                    std::vector<std::string> some(20, std::string(100, 'x'));
+                    for (auto& s : some) s += "y";
+                    gosched();
+                }
+            });
+        }
+        w.go([&] { c.recv(); });
+        wait_until([&] { return written >= wanted; });
+        stop = true;
+        c.close();
+        w.wait();
+    });
+    sender.join();
+    ::sigaction(SIGUSR1, &before, nullptr);
+    ::close(nowhere);
+    CHECK(written >= wanted);
 }
 
 // ---- SIGQUIT and levels -----------------------------------------------------------------------
