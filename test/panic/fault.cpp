@@ -191,13 +191,8 @@ TEST_CASE("other faults are fatal, with a traceback, and end the process by thei
     for (const char* name :
          {"child: a wild pointer", "child: a null pointer in a noexcept function",
           "child: a null pointer in the C library"}) {
-        const auto r = run_case_in_subprocess(name);
-        INFO(r.text());
-        CHECK(r.signal == SIGSEGV);
-        CHECK_THAT(r.err,
-                   Catch::Contains("fatal error: unexpected signal\n[signal SIGSEGV: segmentation "
-                                   "violation code=0x1 addr=0x"));
-        CHECK_THAT(r.err, Catch::Contains("\n\ngoroutine ") && Catch::Contains(" [running]:\n"));
+        check_fault_was_fatal(run_case_in_subprocess(name), SIGSEGV,
+                              "SIGSEGV: segmentation violation code=0x1 addr=0x");
     }
 }
 

@@ -58,6 +58,25 @@ class handler_scope {
     panic_handler before_;
 };
 
+#if defined(VOLE_ASAN)
+constexpr bool asan_takes_faults =
+    true;  // it was there first, so it is called, and ends the process
+#else
+constexpr bool asan_takes_faults = false;
+#endif
+
+/// The process has been ended by a fault that was not thrown, after a report.
+inline void check_fault_was_fatal(const subprocess_result& r, int signal, const std::string& told) {
+    INFO(r.text());
+    if (asan_takes_faults) {
+        CHECK_THAT(r.err, Catch::Contains("AddressSanitizer: "));
+        return;
+    }
+    CHECK(r.signal == signal);
+    CHECK_THAT(r.err, Catch::Contains("fatal error: unexpected signal\n[signal " + told));
+    CHECK_THAT(r.err, Catch::Contains("\n\ngoroutine ") && Catch::Contains(" [running]:\n"));
+}
+
 /// The lines of text up to the first empty one.
 inline std::string head_of(const std::string& text) {
     return text.substr(0, text.find("\n\n") + 1);
