@@ -92,7 +92,7 @@ class wait_group {
     /// exception (for which the panic handler is called first). Throws what go() throws; then the counter is unchanged.
     template <class F>
         requires(std::is_invocable_v<std::decay_t<F>>)
-    void go(F&& f) {
+    [[gnu::always_inline]] void go(F&& f) {
         if (detail::is_nil_callable(f)) detail::throw_nil_func();
         struct task {
             wait_group* group;
