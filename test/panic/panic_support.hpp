@@ -58,18 +58,18 @@ class handler_scope {
     panic_handler before_;
 };
 
-#if defined(VOLE_ASAN)
-constexpr bool asan_takes_faults =
-    true;  // it was there first, so it is called, and ends the process
+#if defined(VOLE_ASAN) || defined(VOLE_TSAN)
+// It was there first: it is called, and ends the process.
+constexpr bool sanitizer_takes_faults = true;
 #else
-constexpr bool asan_takes_faults = false;
+constexpr bool sanitizer_takes_faults = false;
 #endif
 
 /// The process has been ended by a fault that was not thrown, after a report.
 inline void check_fault_was_fatal(const subprocess_result& r, int signal, const std::string& told) {
     INFO(r.text());
-    if (asan_takes_faults) {
-        CHECK_THAT(r.err, Catch::Contains("AddressSanitizer: "));
+    if (sanitizer_takes_faults) {
+        CHECK_THAT(r.err, Catch::Contains("Sanitizer: "));
         return;
     }
     CHECK(r.signal == signal);

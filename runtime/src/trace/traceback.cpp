@@ -90,7 +90,7 @@ struct look {
         : g(goroutine), status(goroutine->status.load(memory_order_acquire)),
           frozen(frozen_context(goroutine, status)), self(goroutine == current_g()) {}
 
-    bool exists() const noexcept {
+    VOLE_NO_TSAN bool exists() const noexcept {
         return status != g_status::idle && status != g_status::dead && !g->is_thread;
     }
     VOLE_NO_TSAN bool walkable() const noexcept {
