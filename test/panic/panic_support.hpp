@@ -16,6 +16,18 @@
 
 namespace vole::test {
 
+// What tracebacks of this build can show.
+#if defined(VOLE_HAVE_BACKTRACE)
+inline constexpr bool has_lines = true;
+#else
+inline constexpr bool has_lines = false;
+#endif
+#if defined(VOLE_HAVE_LIBUNWIND) || defined(__aarch64__)
+inline constexpr bool walks_parked = true;
+#else
+inline constexpr bool walks_parked = false;
+#endif
+
 /// Events, in order.
 class log {
   public:

@@ -11,17 +11,6 @@ namespace vole::test {
 
 namespace {
 
-#if defined(VOLE_HAVE_BACKTRACE)
-constexpr bool has_lines = true;
-#else
-constexpr bool has_lines = false;
-#endif
-#if defined(VOLE_HAVE_LIBUNWIND) || defined(__aarch64__)
-constexpr bool walks_parked = true;
-#else
-constexpr bool walks_parked = false;
-#endif
-
 std::string traceback(traceback_scope scope) {
     std::FILE* file = std::tmpfile();
     write_traceback(::fileno(file), scope);

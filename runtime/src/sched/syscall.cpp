@@ -39,12 +39,13 @@ void resume_with_p(M* m, G* g) noexcept {
     m->curg = g;
 }
 
-// Without a P: to the global queue, and the thread looks for something else.
+// Without a P: to the global queue, and the thread looks for something else. Runnable only when it is off
+// its stack: this happens while the world is stopped, too, and whoever stopped it may walk that stack.
 void wait_for_p(M* m, G* g) noexcept {
-    set_status(g, g_status::syscall, g_status::runnable);
     switch_out(
         m, g,
         [](G* self, void*) {
+            set_status(self, g_status::syscall, g_status::runnable);
             {
                 lock_guard held(sched.mu);
                 global_put(self);

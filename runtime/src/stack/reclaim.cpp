@@ -45,6 +45,7 @@ VOLE_NO_TSAN bool is_parked(const G* g) noexcept {
 // Not VOLE_NO_TSAN: TSan must see these two.
 [[gnu::noinline]] bool make_busy(G* g) noexcept {
     std::uint8_t seen = g->looks.load(memory_order_relaxed);
+    // seq_cst also takes over what the last one who was busy did to the stack (end_busy).
     return (seen & look_busy) == 0 &&
            g->looks.compare_exchange_strong(seen, static_cast<std::uint8_t>(seen | look_busy),
                                             memory_order_seq_cst, memory_order_relaxed);
@@ -133,6 +134,11 @@ void wait_for_look(G* g) noexcept {
     while ((g->looks.load(memory_order_acquire) & look_busy) != 0) ::sched_yield();
     g->looks.store(0, memory_order_relaxed);
 }
+
+stack_hold::stack_hold(G* g) noexcept : g_(g) {
+    while (!make_busy(g)) ::sched_yield();
+}
+stack_hold::~stack_hold() { end_busy(g_); }
 
 reclaimed reclaim_parked(bool at_once) noexcept {
     look l;

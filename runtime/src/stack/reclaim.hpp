@@ -30,6 +30,19 @@ inline constexpr std::uint8_t looks_done = 3;    // nothing more to be had durin
 /// The waker's side, when looks is not 0: waits for sysmon, and starts the count anew.
 void wait_for_look(G* g) noexcept;
 
+/// Keeps sysmon away from g's stack while it exists; waits for it first if need be. For who knows that g
+/// does not run: the world is stopped. A waker of g waits, as for sysmon.
+class stack_hold {
+  public:
+    explicit stack_hold(G* g) noexcept;
+    ~stack_hold();
+    stack_hold(const stack_hold&) = delete;
+    stack_hold& operator=(const stack_hold&) = delete;
+
+  private:
+    G* g_;
+};
+
 struct reclaimed {
     std::uint64_t bytes;  // given back
     bool more;            // some goroutines have not been looked at often enough yet

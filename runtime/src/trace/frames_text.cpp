@@ -183,6 +183,14 @@ void print_name(text_out& out, const char* name) noexcept {
     std::free(plain);
 }
 
+void print_function(text_out& out, const symbol& s) noexcept {
+    if (s.function != nullptr) {
+        print_name(out, s.function);
+    } else {
+        out << "??";
+    }
+}
+
 struct printing {
     text_out& out;
     std::uintptr_t pc;
@@ -207,11 +215,7 @@ void print_place(text_out& out, const symbol& s, std::uintptr_t pc) noexcept {
 void print_symbol(void* arg, const symbol& s) noexcept {
     auto* p = static_cast<printing*>(arg);
     if (!p->everything && is_runtime(s)) return;
-    if (s.function != nullptr) {
-        print_name(p->out, s.function);
-    } else {
-        p->out << "??";
-    }
+    print_function(p->out, s);
     p->out << "\n";
     print_place(p->out, s, p->pc);
 }
@@ -256,30 +260,49 @@ bool is_left_out(std::uintptr_t pc) noexcept {
     return all;
 }
 
-void print_creation(text_out& out, std::uintptr_t pc, std::uint64_t parent) noexcept {
-    if (pc == 0) return;
-    // The function that contains the go(): of those inlined into each other the first that is not ours.
-    struct search {
-        symbol s;
-        bool found;
-    } found{{}, false};
+namespace {
+
+// The function that contains the go(): of those inlined into each other the first that is not ours.
+struct creator {
+    symbol s;
+    bool found;
+};
+creator creator_at(std::uintptr_t pc) noexcept {
+    creator found{{}, false};
+    if (pc == 0) return found;
     symbols_at(
         pc - 1,
         [](void* p, const symbol& s) {
-            auto* at = static_cast<search*>(p);
+            auto* at = static_cast<creator*>(p);
             if (!at->found && !is_runtime(s)) *at = {s, true};
         },
         &found);
-    if (!found.found) return;
+    return found;
+}
+
+}  // namespace
+
+void print_creation(text_out& out, std::uintptr_t pc, std::uint64_t parent) noexcept {
+    const creator c = creator_at(pc);
+    if (!c.found) return;
     out << "created by ";
-    if (found.s.function != nullptr) {
-        print_name(out, found.s.function);
-    } else {
-        out << "??";
-    }
+    print_function(out, c.s);
     if (parent != 0) out << " in goroutine " << parent;
     out << "\n";
-    print_place(out, found.s, pc);
+    print_place(out, c.s, pc);
+}
+
+std::string creator_text(std::uintptr_t pc) {
+    std::string text;
+    creator c = creator_at(pc);
+    if (!c.found) return text;
+    c.s.offset = ~std::uintptr_t{0};
+    text_out out = into(text);
+    print_function(out, c.s);
+    out << "\n";
+    print_place(out, c.s, pc);
+    text.pop_back();
+    return text;
 }
 
 void append_frames(std::string& text, const std::uintptr_t* pcs, std::size_t n, frames_of what) {

@@ -73,11 +73,33 @@ enum class frames_of { anything, a_throw };  // of a throw: without what the C++
 void print_frames(text_out& out, const frame_list& frames, frames_of what) noexcept;
 /// Whether print_frames would leave it out.
 bool is_left_out(std::uintptr_t pc) noexcept;
+
+// Which addresses belong to frames that are not shown: the way into the scheduler differs from one
+// goroutine to the next that waits at the same place. Forgets when two share a place.
+class left_out_cache {
+  public:
+    bool operator()(std::uintptr_t pc) noexcept {
+        entry& e = entries_[(pc >> 2 ^ pc >> 11) % places];
+        if (e.pc != pc) e = {pc, is_left_out(pc)};
+        return e.left_out;
+    }
+
+  private:
+    struct entry {
+        std::uintptr_t pc;
+        bool left_out;
+    };
+    static constexpr std::size_t places = 256;
+    entry entries_[places] = {};
+};
+
 /// "created by FUNCTION in goroutine N", and its line. Nothing if `pc` is 0.
 void print_creation(text_out& out, std::uintptr_t pc, std::uint64_t parent) noexcept;
 
 text_out into(std::string& text) noexcept;
 void append_frames(std::string& text, const std::uintptr_t* pcs, std::size_t n, frames_of what);
+/// "FUNCTION\n\tFILE:LINE" of the go(); empty if it is not known.
+std::string creator_text(std::uintptr_t pc);
 void append_creation(std::string& text, std::uintptr_t pc, std::uint64_t parent);
 
 /// VOLE_TRACEBACK, after Go's GOTRACEBACK: none, single (default), all, system, crash, or 0, 1, 2.

@@ -7,6 +7,8 @@
 
 #include <vole/detail/atomic.hpp>
 
+#include "runtime/internal/entry.hpp"
+
 #if defined(VOLE_HAVE_BACKTRACE)
 // As <backtrace.h> has it, which only GCC finds among its headers.
 extern "C" {
@@ -50,6 +52,16 @@ constinit atomic<backtrace_state*> tables{nullptr};
 
 void on_error(void*, const char*, int) {}
 
+// Reading the tables holds the loader's lock (dl_iterate_phdr), also while code of the program's own file
+// runs under it. A goroutine must not be stopped by a signal there: who stops the world to walk stacks
+// needs that lock, too.
+struct not_stopped_here {
+    not_stopped_here() noexcept { count_in(); }
+    ~not_stopped_here() { count_out(); }
+    not_stopped_here(const not_stopped_here&) = delete;
+    not_stopped_here& operator=(const not_stopped_here&) = delete;
+};
+
 // Two threads may both make one; the second is lost, as all of them are at the end.
 backtrace_state* state() noexcept {
     backtrace_state* s = tables.load(memory_order_acquire);
@@ -75,6 +87,7 @@ void on_symbol(void* p, std::uintptr_t, const char* name, std::uintptr_t value, 
 }
 
 void look_up_name(search& s, std::uintptr_t pc) noexcept {
+    const not_stopped_here pin;
     if (backtrace_state* t = state(); t != nullptr) {
         backtrace_syminfo(t, pc, on_symbol, on_error, &s);
     }
@@ -82,6 +95,7 @@ void look_up_name(search& s, std::uintptr_t pc) noexcept {
 
 void look_up(search& s, std::uintptr_t pc) noexcept {
     look_up_name(s, pc);
+    const not_stopped_here pin;
     if (backtrace_state* t = state(); t != nullptr) {
         backtrace_pcinfo(t, pc, on_line, on_error, &s);
     }
