@@ -131,7 +131,7 @@ struct this_port {
     static interrupted_point interrupted(const void* context) noexcept {
         const auto& r = static_cast<const ucontext_t*>(context)->uc_mcontext.gregs;
         return {static_cast<std::uintptr_t>(r[REG_RIP]), static_cast<std::uintptr_t>(r[REG_RSP]),
-                static_cast<std::uintptr_t>(r[REG_RBP])};
+                static_cast<std::uintptr_t>(r[REG_RBP]), 0};
     }
     static void make_fault(void* context, std::uintptr_t a, std::uintptr_t b,
                            std::uintptr_t c) noexcept {

@@ -116,7 +116,7 @@ struct this_port {
     static interrupted_point interrupted(const void* context) noexcept {
         const auto& mc = static_cast<const ucontext_t*>(context)->uc_mcontext;
         return {static_cast<std::uintptr_t>(mc.pc), static_cast<std::uintptr_t>(mc.sp),
-                static_cast<std::uintptr_t>(mc.regs[29])};
+                static_cast<std::uintptr_t>(mc.regs[29]), static_cast<std::uintptr_t>(mc.regs[30])};
     }
     static void make_fault(void* context, std::uintptr_t a, std::uintptr_t b,
                            std::uintptr_t c) noexcept {

@@ -205,9 +205,8 @@ std::string panic_value::report() const { return detail::report_of(record_); }
 panic_value::panic_value(const panic_value& other) noexcept
     : record_(detail::add_reference(other.record_)) {}
 panic_value& panic_value::operator=(const panic_value& other) noexcept {
-    detail::panic_record* before = record_;
-    record_ = detail::add_reference(other.record_);
-    detail::drop_reference(before);
+    panic_value copy(other);
+    std::swap(record_, copy.record_);
     return *this;
 }
 panic_value::~panic_value() { detail::drop_reference(record_); }

@@ -124,6 +124,12 @@ bool function_name(std::uintptr_t pc, char* text, std::size_t size) noexcept {
     return true;
 }
 
+std::uintptr_t function_begin(std::uintptr_t pc) noexcept {
+    search s{nullptr, nullptr};
+    look_up_name(s, pc);
+    return s.begin;
+}
+
 void symbols_at(std::uintptr_t pc, void (*f)(void* arg, const symbol& s), void* arg) noexcept {
     search s{f, arg};
     look_up(s, pc);

@@ -25,5 +25,7 @@ void symbols_at(std::uintptr_t pc, void (*f)(void* arg, const symbol& s), void* 
 
 /// The linker's name of the function at pc. False: not known.
 bool function_name(std::uintptr_t pc, char* text, std::size_t size) noexcept;
+/// Where that function begins. 0: not known.
+std::uintptr_t function_begin(std::uintptr_t pc) noexcept;
 
 }  // namespace vole::detail

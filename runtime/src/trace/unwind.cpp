@@ -5,6 +5,7 @@
 
 #include "runtime/src/sched/sanitizer.hpp"
 #include "runtime/src/sched/sched.hpp"
+#include "runtime/src/trace/symbols.hpp"
 
 #if defined(VOLE_HAVE_LIBUNWIND)
 #define UNW_LOCAL_ONLY
@@ -205,6 +206,9 @@ void walk_suspended(const G* g, frame_list& frames) noexcept {
 void walk_interrupted(const G* g, const void* context, frame_list& frames) noexcept {
     const arch::interrupted_point at = arch::this_port::interrupted(context);
     frames.add(at.pc + 1);
+    // A function that calls nobody has no record, nor has one at its very begin: its caller is in the link
+    // register. In others that points into themselves, behind their last call.
+    if (at.link != 0 && function_begin(at.link - 1) != function_begin(at.pc)) frames.add(at.link);
     walk_frame_pointers(g, at.fp, frames);
 }
 

@@ -45,6 +45,7 @@ struct interrupted_point {
     std::uintptr_t pc;
     std::uintptr_t sp;
     std::uintptr_t fp;
+    std::uintptr_t link;  ///< register that calls leave their return address in; 0: there is none
 };
 
 extern "C" {

@@ -29,7 +29,8 @@ std::string number_text(T x) {
         return float_text(static_cast<double>(x));
     } else {
         const bool negative = x < T{};
-        const auto bits = static_cast<unsigned long long>(x);
+        using wide = std::conditional_t<std::is_signed_v<T>, long long, unsigned long long>;
+        const auto bits = static_cast<unsigned long long>(static_cast<wide>(x));
         return integer_text(negative, negative ? 0 - bits : bits);
     }
 }
