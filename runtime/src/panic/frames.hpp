@@ -51,7 +51,8 @@ void drop_carried(recover_frame* f) noexcept;
 
 /// What throwing, and reporting, may need of the stack.
 inline constexpr std::size_t throw_bytes = 12 * 1024;
-inline constexpr std::size_t report_bytes = 128 * 1024;  // demangling a long name takes a third of it
+inline constexpr std::size_t report_bytes =
+    128 * 1024;  // demangling a long name takes a third of it
 
 // ---- report.cpp -------------------------------------------------------------------------------
 /// Tells the handler. Stack: any with room for user code.

@@ -4,7 +4,7 @@
 // the world stopped (gather.hpp), and makes texts of that when the world runs again. Goroutines are known by
 // their ids, which are unique; Gs are used again.
 //
-// Lock: none. Stack: goroutine or ordinary thread, as all code that makes strings.
+// Lock: none. Stack: goroutine (for texts, with room) or ordinary thread.
 #include <vole/testing.hpp>
 
 #include <algorithm>
@@ -24,6 +24,7 @@
 
 #include "runtime/internal/entry.hpp"
 #include "runtime/internal/park.hpp"
+#include "runtime/src/panic/frames.hpp"
 #include "runtime/src/trace/gather.hpp"
 
 namespace vole::inline v0::detail {
@@ -94,8 +95,7 @@ struct leak_maker {
 
 namespace {
 
-std::vector<testing::leaked_goroutine> look_for_others(const std::vector<std::uint64_t>& known) {
-    const gathering seen(known);
+std::vector<testing::leaked_goroutine> make_texts(const gathering& seen) {
     std::vector<testing::leaked_goroutine> found;
     found.reserve(seen.all().size());
     kind_table kinds;
@@ -103,6 +103,11 @@ std::vector<testing::leaked_goroutine> look_for_others(const std::vector<std::ui
     std::sort(found.begin(), found.end(),
               [](const auto& a, const auto& b) { return a.id() < b.id(); });
     return found;
+}
+
+std::vector<testing::leaked_goroutine> look_for_others(const std::vector<std::uint64_t>& known) {
+    const gathering seen(known);
+    return stack::ensure(report_bytes, [&] { return make_texts(seen); });
 }
 
 // ---- waiting ----------------------------------------------------------------------------------
