@@ -35,13 +35,12 @@ struct recover_frame : guard {
     bool keeps_exception = false;  // outermost, of a main goroutine: run() throws it on
 };
 
-/// Of the running goroutine or the thread.
+/// Of the running goroutine or the thread; null: none.
 recover_frame* innermost_frame() noexcept;
-void set_innermost_frame(recover_frame* f) noexcept;
 
-/// Runs fn(arg) as the whole of a goroutine. An exception that leaves it is reported, or given if it is to be
+/// Runs fn(arg) as the whole of g, the running goroutine. An exception that leaves it is reported, or given if it is to be
 /// kept (null: there was none).
-std::exception_ptr run_outermost(void (*fn)(void*), void* arg, bool keep_exception);
+std::exception_ptr run_outermost(G* g, void (*fn)(void*), void* arg, bool keep_exception);
 
 /// goexit() begins: claims the innermost frame. `pending`: a panic that deferred calls of the last goexit
 /// have begun.

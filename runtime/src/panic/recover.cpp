@@ -22,20 +22,15 @@ constinit thread_local recover_frame* thread_frames = nullptr;
 // noinline: the address of a thread_local must not be kept over a switch.
 [[gnu::noinline]] recover_frame*& frames_of_thread() noexcept { return thread_frames; }
 
+// Whose frames they are does not change while one exists: a thread without a goroutine never switches.
+recover_frame** list_of_frames() noexcept {
+    G* g = current_g();
+    return g != nullptr ? &g->frames : &frames_of_thread();
+}
+
 }  // namespace
 
-recover_frame* innermost_frame() noexcept {
-    const G* g = current_g();
-    return g != nullptr ? g->frames : frames_of_thread();
-}
-
-void set_innermost_frame(recover_frame* f) noexcept {
-    if (G* g = current_g(); g != nullptr) {
-        g->frames = f;
-    } else {
-        frames_of_thread() = f;
-    }
-}
+recover_frame* innermost_frame() noexcept { return *list_of_frames(); }
 
 namespace {
 
@@ -60,9 +55,9 @@ void claim_for_goexit(recover_frame* f, panic_record* pending) noexcept {
 // Puts a frame into the list for its lifetime.
 class frame_scope {
   public:
-    explicit frame_scope(recover_frame* f) noexcept : f_(f) {
-        f->outer = innermost_frame();
-        set_innermost_frame(f);
+    frame_scope(recover_frame* f, recover_frame** list) noexcept : f_(f), list_(list) {
+        f->outer = *list;
+        *list = f;
     }
     ~frame_scope() {
         if (f_ != nullptr) leave();
@@ -71,14 +66,14 @@ class frame_scope {
     frame_scope& operator=(const frame_scope&) = delete;
 
     void end() noexcept {
-        set_innermost_frame(f_->outer);
+        *list_ = f_->outer;
         f_ = nullptr;
     }
 
   private:
     // By forced unwinding.
     void leave() noexcept {
-        set_innermost_frame(f_->outer);
+        *list_ = f_->outer;
         panic_record* pending = f_->panic;
         f_->panic = nullptr;
         if (f_->claimed == claim::goexit && f_->outer != nullptr) {
@@ -89,6 +84,7 @@ class frame_scope {
         drop_carried(f_);
     }
     recover_frame* f_;
+    recover_frame** list_;
 };
 
 // What an inner frame knew of the exception, or a new one.
@@ -150,7 +146,7 @@ void claim_for_goexit(panic_record* pending) noexcept {
 void run_recovering(void (*fn)(void*), void* arg) {
     recover_frame f;
     f.seen = on_recoverable;
-    frame_scope scope(&f);
+    frame_scope scope(&f, list_of_frames());
     _Unwind_Exception* e = call_guarded(fn, arg, &f);
     scope.end();
     if (f.carried != nullptr) [[unlikely]]
@@ -176,12 +172,12 @@ void on_uncaught(guard* self, _Unwind_Exception* e) {
 
 }  // namespace
 
-std::exception_ptr run_outermost(void (*fn)(void*), void* arg, bool keep_exception) {
+std::exception_ptr run_outermost(G* g, void (*fn)(void*), void* arg, bool keep_exception) {
     recover_frame f;
     f.seen = on_uncaught;
     f.outermost = true;
     f.keeps_exception = keep_exception;
-    frame_scope scope(&f);
+    frame_scope scope(&f, &g->frames);
     _Unwind_Exception* e = call_guarded(fn, arg, &f);
     scope.end();
     if (f.carried != nullptr) [[unlikely]]

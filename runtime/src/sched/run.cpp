@@ -112,7 +112,7 @@ void main_entry(void* closure) {
     main_call* call = *static_cast<main_call**>(closure);
     G* g = current_g();
     g->is_main = true;
-    call->error = run_outermost(call->fn, call->arg, true);
+    call->error = run_outermost(g, call->fn, call->arg, true);
     g->is_main = false;
     {
         const runtime_pin pin;

@@ -249,6 +249,7 @@ namespace {
         }
     } at_end{g};
     run_outermost(
+        g,
         [](void* p) {
             G* self = static_cast<G*>(p);
             self->closure->invoke(closure_of(self));
