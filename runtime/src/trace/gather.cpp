@@ -16,8 +16,6 @@ namespace vole::inline v0::detail {
 
 namespace {
 
-VOLE_NO_TSAN std::uint64_t id_of(const G* g) noexcept { return g->id; }
-
 // The caller must not hold a P.
 class stopped_world {
   public:
@@ -38,9 +36,12 @@ bool has(std::span<const std::uint64_t> known, std::uint64_t id) noexcept {
 
 std::vector<std::uint64_t> existing_goroutines() {
     std::vector<std::uint64_t> ids;
+    // Other threads run: an id may be that of the next user of a G.
     for_each_g(
-        [](G* g, void* p) {
-            if (exists(g)) static_cast<std::vector<std::uint64_t>*>(p)->push_back(id_of(g));
+        [](G* g, void* p) VOLE_NO_TSAN {
+            if (!exists(g)) return;
+            const std::uint64_t id = g->id;
+            static_cast<std::vector<std::uint64_t>*>(p)->push_back(id);
         },
         &ids);
     std::sort(ids.begin(), ids.end());
@@ -53,9 +54,9 @@ bool any_other_than(const std::vector<std::uint64_t>& known) noexcept {
         bool found;
     } s{known, false};
     for_each_g(
-        [](G* g, void* p) {
+        [](G* g, void* p) VOLE_NO_TSAN {
             auto* at = static_cast<search*>(p);
-            if (!at->found && exists(g)) at->found = !has(at->known, id_of(g));
+            if (!at->found && exists(g)) at->found = !has(at->known, g->id);
         },
         &s);
     return s.found;
@@ -67,8 +68,11 @@ gathering::gathering(std::span<const std::uint64_t> known) : known_(known) {
     if (memory_ == nullptr) throw std::bad_alloc();
 }
 
-gathering::~gathering() {
+gathering::~gathering() { release(); }
+
+void gathering::release() noexcept {
     if (memory_ != nullptr) munmap(memory_, bytes_);
+    memory_ = nullptr;
 }
 
 template <class F>
@@ -78,30 +82,41 @@ void gathering::each_unknown(F f) noexcept {
         F& f;
     } c{this, f};
     for_each_g(
-        [](G* g, void* p) {
+        [](G* g, void* p) VOLE_NO_TSAN {
             auto* at = static_cast<call*>(p);
             if (!exists(g)) return;
             const look l(g);
-            if (l.exists() && !l.self && !has(at->self->known_, id_of(g))) at->f(g, l);
+            if (!l.exists() || l.self || g->id >= at->self->first_new_) return;
+            if (!has(at->self->known_, g->id)) at->f(g, l);
         },
         &c);
 }
 
-// Twice over all, since nothing may be allocated that could ask for more in between.
+// Twice over all, since nothing may be allocated that could ask for more in between. A thread without a P that
+// was about to start a goroutine when the world was stopped may do so between the two; it takes the ids of
+// all further ones from sched.next_id, so this cannot go on.
 void gathering::look_at_all() noexcept {
     const blocking_scope without_p;
     const stopped_world stopped;
-    std::size_t goroutines = 0;
-    std::size_t name_bytes = 0;
-    each_unknown([&](G* g, const look&) VOLE_NO_TSAN {
-        ++goroutines;
-        if (g->name != nullptr) name_bytes += std::strlen(g->name) + 1;
-    });
-    if (!make_room(goroutines, name_bytes)) return;
-    each_unknown([this](G* g, const look& l) { add(g, l); });
+    first_new_ = sched.next_id.load(memory_order_acquire);
+    do {
+        std::size_t goroutines = 0;
+        std::size_t name_bytes = 0;
+        each_unknown([&](G* g, const look&) VOLE_NO_TSAN {
+            ++goroutines;
+            if (g->name != nullptr) name_bytes += std::strlen(g->name) + 1;
+        });
+        if (!make_room(goroutines, name_bytes)) return;
+        each_unknown([this](G* g, const look& l) { add(g, l); });
+    } while (came_in_between_);
 }
 
 bool gathering::make_room(std::size_t goroutines, std::size_t name_bytes) noexcept {
+    release();
+    came_in_between_ = false;
+    count_ = walked_count_ = 0;
+    room_ = goroutines;
+    name_room_ = name_bytes;
     const std::size_t walks = std::min(goroutines, most_walked);
     const std::size_t list_bytes = goroutines * sizeof(seen_goroutine);
     const std::size_t walk_bytes = walks * sizeof(frame_list);
@@ -115,19 +130,18 @@ bool gathering::make_room(std::size_t goroutines, std::size_t name_bytes) noexce
     walked_ = reinterpret_cast<frame_list*>(memory_ + list_bytes);
     walked_of_kind_ = reinterpret_cast<std::uint16_t*>(memory_ + list_bytes + walk_bytes);
     names_ = memory_ + list_bytes + walk_bytes + counter_bytes;
-    room_ = goroutines;
-    name_room_ = name_bytes;
     return true;
 }
 
 VOLE_NO_TSAN void gathering::add(G* g, const look& l) noexcept {
-    if (count_ == room_) return;  // made by a thread without a P just now
-    auto* one = ::new (goroutines_ + count_)
+    const std::size_t name_bytes = g->name != nullptr ? std::strlen(g->name) + 1 : 0;
+    came_in_between_ |= count_ == room_ || name_bytes > name_room_;
+    if (came_in_between_) return;
+    auto* one = ::new (goroutines_ + count_++)
         seen_goroutine{g->id,   g->parent_id,     reinterpret_cast<std::uintptr_t>(g->created_at),
                        l.state, l.minutes(),      "",
                        nullptr, no_frames_text(l)};
-    ++count_;
-    if (g->name != nullptr) one->name = copy_name(g->name);
+    if (name_bytes != 0) one->name = copy_name(g->name, name_bytes);
     if (!l.walkable()) return;
     if (!is_worth_a_walk(*one)) {
         one->no_frames = "\tstack not looked at: there are too many like this\n";
@@ -139,13 +153,11 @@ VOLE_NO_TSAN void gathering::add(G* g, const look& l) noexcept {
     one->frames = frames;
 }
 
-const char* gathering::copy_name(const char* name) noexcept {
-    const std::size_t n = std::strlen(name) + 1;
-    if (n > name_room_) return "";
+const char* gathering::copy_name(const char* name, std::size_t bytes) noexcept {
     char* copy = names_;
-    std::memcpy(copy, name, n);
-    names_ += n;
-    name_room_ -= n;
+    std::memcpy(copy, name, bytes);
+    names_ += bytes;
+    name_room_ -= bytes;
     return copy;
 }
 

@@ -60,12 +60,16 @@ class gathering {
     void look_at_all() noexcept;
     bool make_room(std::size_t goroutines, std::size_t name_bytes) noexcept;
     void add(G* g, const look& l) noexcept;
-    const char* copy_name(const char* name) noexcept;
+    const char* copy_name(const char* name, std::size_t bytes) noexcept;
+    void release() noexcept;
     bool is_worth_a_walk(const seen_goroutine& one) noexcept;
     template <class F>
     void each_unknown(F f) noexcept;
 
     std::span<const std::uint64_t> known_;
+    std::uint64_t first_new_ =
+        0;  // ids from here on belong to goroutines made while the world is stopped
+    bool came_in_between_ = false;  // one that the room was not made for
     // In memory from the system.
     char* memory_ = nullptr;
     std::size_t bytes_ = 0;

@@ -97,7 +97,7 @@ constexpr bool is_alive(g_status s) noexcept { return s != g_status::idle && s !
 
 }  // namespace
 
-look::look(const G* goroutine) noexcept
+VOLE_NO_TSAN look::look(const G* goroutine) noexcept
     : g(goroutine), state(state_of(goroutine)), frozen(frozen_context(goroutine, state.status)),
       self(goroutine == current_g()) {}
 
