@@ -7,8 +7,10 @@ namespace vole::test {
 
 namespace {
 volatile int result;
-[[gnu::noinline, gnu::no_sanitize("undefined")]] void read_plainly(const int* p) { result = *p; }
-[[gnu::noinline, gnu::no_sanitize("undefined")]] void divide_plainly(int a, int b) {
+[[gnu::noinline]] __attribute__((no_sanitize("undefined"))) void read_plainly(const int* p) {
+    result = *p;
+}
+[[gnu::noinline]] __attribute__((no_sanitize("undefined"))) void divide_plainly(int a, int b) {
     result = a / b;
 }
 }  // namespace
