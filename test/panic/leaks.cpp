@@ -356,6 +356,26 @@ void start_different(chan<int>* c) {
 }
 }  // namespace
 
+TEST_CASE("leaks: equal ones are counted together, whatever copy of a go() has made them") {
+    run_on(1, [] {
+        goroutine_leaks leaks;
+        auto c = make_chan<int>();
+        const auto start = [&c](bool other) {
+            const auto f = [&c] { leaks_receive(&c); };
+            // clang-format off
+            if (other) { go(f); asm volatile("" : : "i"(1)); } else { go(f); asm volatile("" : : "i"(2)); }
+            // clang-format on
+        };
+        start(true);
+        start(false);
+        settle();
+        const std::string text = to_text(found_at_once(leaks));
+        INFO(text);
+        if (has_lines) CHECK_THAT(text, Catch::StartsWith("2 goroutines left:\n\n2 goroutines ["));
+        c.close();
+    });
+}
+
 TEST_CASE("leaks: of many different ones twenty are shown") {
     run_on(1, [] {
         goroutine_leaks leaks;

@@ -16,6 +16,7 @@
 #include <map>
 #include <ostream>
 #include <sched.h>
+#include <set>
 #include <string_view>
 #include <tuple>
 #include <unordered_map>
@@ -36,6 +37,8 @@ struct leak_kind {
     std::string state_text;
     std::string created_by;
     std::string frames;
+
+    auto operator<=>(const leak_kind&) const = default;
 };
 
 namespace {
@@ -49,7 +52,8 @@ class kind_table {
             if (!left_out_(pc)) std::get<3>(k).push_back(pc);
         }
         std::shared_ptr<const leak_kind>& kind = kinds_[std::move(k)];
-        if (kind == nullptr) kind = describe(one);
+        // One go() may have several addresses, in a loop that was unrolled for example.
+        if (kind == nullptr) kind = *different_.insert(describe(one)).first;
         return kind;
     }
 
@@ -75,7 +79,12 @@ class kind_table {
         return kind;
     }
 
+    struct by_content {
+        bool operator()(const auto& a, const auto& b) const { return *a < *b; }
+    };
+
     std::map<key, std::shared_ptr<const leak_kind>> kinds_;
+    std::set<std::shared_ptr<const leak_kind>, by_content> different_;
     left_out_cache left_out_;
 };
 
