@@ -277,7 +277,7 @@ TEST_CASE("a traceback can be written in a signal handler, whatever it has inter
 TEST_CASE("child: SIGQUIT", "[.child]") {
     run({.quit_traceback = true}, [] {
         auto c = make_chan<int>();
-        go({.name = "waits"}, [&] { traceback_outer(&c); });
+        go({.name = "waits"}, [c]() mutable { traceback_outer(&c); });
         for (int i = 0; i < 100; ++i) gosched();
         ::raise(SIGQUIT);
         std::fputs("went on\n", stderr);
@@ -310,7 +310,7 @@ TEST_CASE("SCHED-67 SIGQUIT shows all goroutines and the registers, and ends the
 TEST_CASE("child: panics beside others", "[.child]") {
     run([] {
         auto c = make_chan<int>();
-        go({.name = "waits"}, [&] { traceback_outer(&c); });
+        go({.name = "waits"}, [c]() mutable { traceback_outer(&c); });
         wait_group w;
         w.go([] { panic("p"); });
         w.wait();
