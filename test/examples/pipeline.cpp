@@ -7,14 +7,15 @@
 // channel is ready for every receiver, one close reaches every stage at once. Each stage that sends
 // therefore waits for two things in a select: that its value is taken, or that nobody wants it.
 //
-// The program ends with the proof: as many goroutines as before the pipeline was built.
+// The program ends with the proof: no goroutine is left of those that the pipeline has started.
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <iostream>
 #include <memory>
+#include <string>
 #include <vector>
 
+#include <vole/testing.hpp>
 #include <vole/vole.hpp>
 
 using signal_chan = vole::recv_chan<void>;
@@ -65,17 +66,6 @@ vole::recv_chan<long> merge(signal_chan done, std::vector<vole::recv_chan<long>>
     return out;
 }
 
-// A goroutine that has done its last visible thing may still need a moment to be gone.
-bool all_gone(std::size_t before) {
-    using namespace std::chrono;
-    const auto deadline = steady_clock::now() + seconds(10);
-    while (vole::num_goroutine() > before) {
-        if (steady_clock::now() > deadline) return false;
-        vole::gosched();
-    }
-    return true;
-}
-
 bool is_square(long n) {
     const long root = std::lround(std::sqrt(static_cast<double>(n)));
     return root * root == n;
@@ -83,6 +73,7 @@ bool is_square(long n) {
 
 int run_pipeline() {
     const std::size_t before = vole::num_goroutine();
+    vole::testing::goroutine_leaks leaks;
 
     auto done = vole::make_chan<void>();
     auto source = numbers(done);
@@ -100,8 +91,9 @@ int run_pipeline() {
     done.close();
     for (long n : results)  // what a stage had already in hand; ends when merge closes
         seen.push_back(n);
-    if (!all_gone(before)) {
-        std::cerr << "pipeline: " << vole::num_goroutine() - before << " goroutines left behind\n";
+    // Waits a moment: a goroutine that has done its last visible thing may still be about to end.
+    if (const std::string left = leaks.text(); !left.empty()) {
+        std::cerr << "pipeline: goroutines left behind: " << left;
         return 1;
     }
     std::cout << "goroutines left behind: 0\n";

@@ -51,6 +51,9 @@ std::vector<leaked_goroutine> found_at_once(goroutine_leaks& leaks) {
     return leaks.patience(0s).find();
 }
 
+// At the end of a case: what its goroutines refer to is about to go.
+bool gone(goroutine_leaks& leaks) { return leaks.patience(patience()).find().empty(); }
+
 // A goroutine that waits until it is released; for a scope.
 class waiter {
   public:
@@ -229,6 +232,7 @@ TEST_CASE("leaks: goroutines that are older are not counted; what they start is"
         goroutine_leaks later;
         CHECK(found_at_once(later).empty());
         end.close();
+        CHECK(gone(leaks));
     });
 }
 
@@ -269,8 +273,10 @@ TEST_CASE("leaks: ignored by name, by function, by a condition of the caller's")
         goroutine_leaks by_function;
         goroutine_leaks by_condition;
         goroutine_leaks all;
+        goroutine_leaks every;
+        auto d = make_chan<int>();
         leaks_start_receiver(&c);
-        const waiter other("other");
+        go({.name = "other"}, [&d] { leaks_receive(&d); });
         settle();
         by_name.patience(10ms).ignore_named("receiver").ignore_named("receive");
         by_function.patience(10ms).ignore_function("start_rec");
@@ -298,6 +304,8 @@ TEST_CASE("leaks: ignored by name, by function, by a condition of the caller's")
         CHECK(all.text() == "");
         CHECK(clock::now() - begin < 5 * patience());
         c.close();
+        d.close();
+        CHECK(gone(every));
     });
 }
 
@@ -342,6 +350,7 @@ TEST_CASE("leaks: a hundred thousand give a short text soon") {
         }
         c.close();
         for (int i = 0; i < 3; ++i) d.recv();
+        CHECK(gone(leaks));
     });
 }
 
@@ -373,6 +382,7 @@ TEST_CASE("leaks: equal ones are counted together, whatever copy of a go() has m
         INFO(text);
         if (has_lines) CHECK_THAT(text, Catch::StartsWith("2 goroutines left:\n\n2 goroutines ["));
         c.close();
+        CHECK(gone(leaks));
     });
 }
 
@@ -387,6 +397,7 @@ TEST_CASE("leaks: of many different ones twenty are shown") {
         CHECK_THAT(text, Catch::StartsWith("25 goroutines left:\n\ngoroutine "));
         CHECK_THAT(text, Catch::EndsWith("\n... and 5 more, of 5 other kinds\n"));
         c.close();
+        CHECK(gone(leaks));
     });
 }
 

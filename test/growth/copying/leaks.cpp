@@ -66,6 +66,7 @@ TEST_CASE("leaks: goroutines of every policy, as one of each policy sees them", 
             done.recv();
         }
         c.close();
+        leaks.patience(patience()).find();
     });
     REQUIRE(seen.size() == 3);
     for (std::size_t i = 0; i < seen.size(); ++i) {
@@ -113,6 +114,7 @@ TEST_CASE("child: leaks while stacks are halved", "[.child]") {
         over.store(true);
         halves.join();
         for (const vole::chan<int>& c : chans) c.close();
+        leaks.patience(patience()).find();
     });
     CHECK(wrong == 0);
     CHECK(vole::read_stats().stack_shrinks > before);
