@@ -59,6 +59,13 @@ void stopped_goexit(_Unwind_Exception* e, int uncaught, bool another_goes_on) no
     if (!another_goes_on) e->exception_class = 0;
 }
 
+void forget_caught_goexit() noexcept {
+    auto* state = reinterpret_cast<eh_state*>(abi::__cxa_get_globals());
+    const auto* header =
+        reinterpret_cast<const char*>(exception_of(current_g())) - exception_header_bytes;
+    if (state->caught == header) state->caught = nullptr;
+}
+
 void goexit_with(panic_record* pending) {
     G* g = current_g();
     auto* e = ::new (static_cast<void*>(exception_of(g))) _Unwind_Exception{};

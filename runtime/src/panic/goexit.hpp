@@ -19,6 +19,10 @@ struct panic_record;
 /// A deferred call has called goexit and its guard stopped it. `uncaught`: exceptions before the call.
 void stopped_goexit(_Unwind_Exception* e, int uncaught, bool another_goes_on) noexcept;
 
+/// In std::terminate: clang's noexcept functions have caught it by then, and what libstdc++ would print of it as
+/// of an exception of its own is not there.
+void forget_caught_goexit() noexcept;
+
 /// goroutine: the last thing it does.
 [[noreturn]] void end_goroutine(G* g) noexcept;
 

@@ -25,7 +25,7 @@ struct exception_header {
     int counts[2];
     void* found[4];
 };
-static_assert(sizeof(exception_header) == 80);
+static_assert(sizeof(exception_header) == exception_header_bytes);
 
 }  // namespace
 

@@ -9,6 +9,8 @@
 
 #include <unwind.h>
 
+#include <cstddef>
+
 #include <vole/arch/port.hpp>
 #include <vole/config.hpp>
 
@@ -25,7 +27,12 @@ inline _Unwind_Exception* call_guarded(void (*fn)(void*), void* arg, guard* g) {
     return static_cast<_Unwind_Exception*>(arch::vole_call_guarded(fn, arg, g));
 }
 
-inline constexpr _Unwind_Exception_Class goexit_class = 0x564f4c4500455849;  // "VOLE\0EXI"
+// "VOLEGEX\0". Even: libstdc++ takes an odd one for an exception_ptr that is rethrown before it looks further.
+inline constexpr _Unwind_Exception_Class goexit_class = 0x564f4c4547455800;
+
+/// What the C++ ABI puts before the unwinder's header: its first word is the type, or, of an exception_ptr that
+/// is rethrown, the object.
+inline constexpr std::size_t exception_header_bytes = 80;
 
 /// The thrown object, whose address tells one exception from another also when it is rethrown; null: not
 /// of C++.

@@ -32,7 +32,7 @@ _Unwind_Reason_Code at_frame(_Unwind_Context* context, void* arg) {
 // The type and the address of what was thrown.
 const std::type_info& type_of(void* object) noexcept {
     // The ABI's header lies before the object; its first word is the type.
-    constexpr std::size_t header_bytes = 80 + sizeof(_Unwind_Exception);
+    constexpr std::size_t header_bytes = exception_header_bytes + sizeof(_Unwind_Exception);
     return **reinterpret_cast<const std::type_info**>(static_cast<char*>(object) - header_bytes);
 }
 

@@ -11,6 +11,7 @@
 #include "runtime/internal/fatal.hpp"
 #include "runtime/internal/park.hpp"
 #include "runtime/src/panic/frames.hpp"
+#include "runtime/src/panic/goexit.hpp"
 
 namespace vole::inline v0::detail {
 
@@ -42,6 +43,7 @@ void* current_object() noexcept {
             line << text.c_str() << "\n";
             line.write_to(2);
         }
+        forget_caught_goexit();
         write_traceback(2, traceback_scope::current);
     }
     if (previous != nullptr) previous();
