@@ -171,6 +171,7 @@ TEST_CASE("PAN-44 waiters go on when what they wait for panics") {
     CHECK(reported_first);
 }
 
+#if !defined(VOLE_TSAN)  // whose own record of the calls ends before the stack does
 namespace {
 [[gnu::noinline]] int recurse(int n) {
     volatile char room[512];
@@ -195,6 +196,7 @@ TEST_CASE("PAN-64 a stack overflow in a deferred call is fatal") {
     CHECK(r.aborted());
     CHECK_THAT(r.err, Catch::Contains("fatal error: stack overflow\n"));
 }
+#endif
 
 TEST_CASE("PAN-65 many goroutines panic at once: each is told once") {
     const int n = scaled(10'000);
