@@ -171,7 +171,7 @@ TEST_CASE("PAN-44 waiters go on when what they wait for panics") {
     CHECK(reported_first);
 }
 
-// TSan's own record of the calls ends before the stack does; under qemu-user the fault is not told apart.
+// TSan's own record of the calls ends before the stack does; qemu-user makes no lightweight guards.
 #if !defined(VOLE_TSAN) && defined(__x86_64__)
 namespace {
 [[gnu::noinline]] int recurse(int n) {
