@@ -40,14 +40,18 @@ void set_panic(recover_frame* f, panic_record* r) noexcept {
     if (before != nullptr) deep([before] { drop_reference(before); });
 }
 
+void report_with_room(panic_record* r) {
+    call_with_room(
+        report_bytes, [](void* p) { report_panic(static_cast<panic_record*>(p)); }, r);
+}
+
 // goexit() unwinds on to the next frame, and takes a panic along that its deferred calls have begun.
 void claim_for_goexit(recover_frame* f, panic_record* pending) noexcept {
     f->claimed = claim::goexit;
     f->uncaught = std::uncaught_exceptions();
     set_panic(f, pending);
     if (f->outermost && pending != nullptr) {
-        call_with_room(
-            report_bytes, [](void* r) { report_panic(static_cast<panic_record*>(r)); }, pending);
+        report_with_room(pending);
         set_panic(f, nullptr);
     }
 }
@@ -166,8 +170,7 @@ void on_uncaught(guard* self, _Unwind_Exception* e) {
     auto* f = static_cast<recover_frame*>(self);
     claim_for_exception(f, e);
     if (f->keeps_exception && !aborts_on_panic()) return;
-    call_with_room(
-        report_bytes, [](void* r) { report_panic(static_cast<panic_record*>(r)); }, f->panic);
+    report_with_room(f->panic);
 }
 
 }  // namespace
@@ -210,8 +213,7 @@ void on_deferred(guard* self, _Unwind_Exception* e) {
     }
     g->thrown = take_record(g->f, thrown_object(e));
     if (!g->f->outermost) return;
-    call_with_room(
-        report_bytes, [](void* r) { report_panic(static_cast<panic_record*>(r)); }, g->thrown);
+    report_with_room(g->thrown);
 }
 
 // What recover() sees while a deferred call runs, and what a goexit() in it may change and has to leave.

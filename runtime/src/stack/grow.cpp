@@ -154,17 +154,19 @@ void report_no_stack_memory(const G* g, std::size_t wanted) noexcept {
     fatal("out of memory (stack)", text.c_str());
 }
 
-bool is_on_stack(const G* g, const void* sp) noexcept {
+namespace {
+const stack_segment* segment_with(const G* g, const void* sp) noexcept {
     const stack_segment* s = g->stack;
     while (s != nullptr && !s->contains(sp)) s = s->prev;
-    return s != nullptr;
+    return s;
 }
+}  // namespace
+
+bool is_on_stack(const G* g, const void* sp) noexcept { return segment_with(g, sp) != nullptr; }
 
 const stack_segment* segment_at(const G* g, const void* sp) noexcept {
-    for (const stack_segment* s = g->stack; s != nullptr; s = s->prev) {
-        if (s->contains(sp)) return s;
-    }
-    return g->stack;
+    const stack_segment* s = segment_with(g, sp);
+    return s != nullptr ? s : g->stack;
 }
 
 void on_g0(void (*fn)(void*), void* arg) noexcept {
