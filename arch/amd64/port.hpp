@@ -11,7 +11,8 @@
 #include "arch/amd64/layout.hpp"
 
 extern "C" {
-extern __attribute__((visibility("hidden"))) std::uint8_t vole_has_xsave;  // for morestack.S
+extern __attribute__((visibility("hidden"))) std::uint8_t vole_has_xsave;    // for morestack.S
+extern __attribute__((visibility("hidden"))) std::uint8_t vole_loads_pairs;  // for pair.S
 // For preempt.S: which components it saves, and how many bytes those need at most; 0: cannot.
 extern __attribute__((visibility("hidden"))) std::uint32_t vole_xsave_mask;
 extern __attribute__((visibility("hidden"))) std::uint32_t vole_xsave_bytes;
@@ -51,10 +52,11 @@ struct this_port {
     }
 
     /// Makes an unwinder's context (libunwind's, which is a ucontext here) look as if the
-    /// suspended one were running. A traceback reads as a guess what may be changing: no race.
+    /// suspended one were running. A traceback reads as a guess what may be changing: no
+    /// race, and no matter if somebody's red zone lies there by now.
     template <class Context>
-    __attribute__((no_sanitize("thread"))) static void fill_unwind_context(const gobuf& g,
-                                                                           Context& c) noexcept {
+    __attribute__((no_sanitize("thread"), no_sanitize("address"))) static void
+    fill_unwind_context(const gobuf& g, Context& c) noexcept {
         const auto* f = static_cast<const amd64::frame*>(g.sp);
         auto& regs = c.uc_mcontext.gregs;
         regs[4 /* R12 */] = static_cast<long long>(f->r12);
@@ -121,11 +123,13 @@ struct this_port {
         asm volatile("movq %0, %%fs:0x70" : : "r"(guard) : "memory");
     }
 
-    static void prepare_morestack() noexcept {
+    static void prepare() noexcept {
         unsigned a, b, c, d;
         asm volatile("cpuid" : "=a"(a), "=b"(b), "=c"(c), "=d"(d) : "a"(1), "c"(0));
         constexpr unsigned osxsave = 1u << 27;
         vole_has_xsave = (c & osxsave) != 0;
+        constexpr unsigned avx = 1u << 28;
+        vole_loads_pairs = (c & avx) != 0;
     }
 
     static interrupted_point interrupted(const void* context) noexcept {

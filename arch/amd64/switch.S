@@ -3,7 +3,9 @@
 // A suspended context is 64 bytes at gobuf::sp (layout.hpp): control words, six callee-saved
 // registers, return address. Two rules of thumb behind the code:
 //  - resume by `ret`, not by an indirect jump: all switches of the runtime come from one or two
-//    call sites, so the return predictor is usually right, and stays in step;
+//    call sites, so the return predictor is usually right, and stays in step. vole_exchange alone
+//    jumps: its two sides are calls in two places of the program, which the predictor of indirect
+//    jumps learns, and the other cannot;
 //  - ldmxcsr and fldcw serialise, stmxcsr and fnstcw are cheap: control words are read at every
 //    switch and written only when they differ. Sticky status bits (low six of MXCSR) do not count.
 // Not compatible with user shadow stacks (CET SHSTK): a switch changes the call stack under them.
@@ -54,9 +56,9 @@
 	.endm
 
 	// rsp is at a frame, the live control words are in eax (MXCSR) and cx (x87): takes over the
-	// frame's and returns to its pc. The CFI describes the frame being restored, which has the
-	// same shape as the one SAVE_FRAME made.
-	.macro RESTORE_FRAME
+	// frame's and returns to its pc; `how` is jump: jumps there. The CFI describes the frame being
+	// restored, which has the same shape as the one SAVE_FRAME made.
+	.macro RESTORE_FRAME how=return
 	xorl	VOLE_FRAME_MXCSR(%rsp), %eax
 	testl	$MXCSR_CONTROL, %eax
 	jnz	2f
@@ -82,7 +84,15 @@
 	popq	%rbp
 	.cfi_adjust_cfa_offset -8
 	.cfi_restore %rbp
+	.ifc \how, jump
+	popq	%rdx
+	.cfi_adjust_cfa_offset -8
+	.cfi_register %rip, %rdx
+	notrack jmp *%rdx
+	.cfi_restore %rip
+	.else
 	ret
+	.endif
 	.cfi_def_cfa_offset VOLE_FRAME_BYTES
 	.cfi_offset %rbp, -16
 	.cfi_offset %rbx, -24
@@ -109,6 +119,19 @@ FUNC vole_switch
 	movq	VOLE_GOBUF_SP(%rsi), %rsp
 	RESTORE_FRAME
 ENDFUNC vole_switch
+
+// vole_exchange(other /*rdi*/)
+// in: rdi. out: nothing. clobbers: rax rcx rdx, flags, and all that the ABI lets a call clobber.
+// stack: leaves the caller's, returns on that of what `other` held.
+FUNC vole_exchange
+	SAVE_FRAME
+	movl	VOLE_FRAME_MXCSR(%rsp), %eax
+	movzwl	VOLE_FRAME_FCW(%rsp), %ecx
+	movq	%rsp, %rdx
+	movq	VOLE_GOBUF_SP(%rdi), %rsp
+	movq	%rdx, VOLE_GOBUF_SP(%rdi)
+	RESTORE_FRAME jump
+ENDFUNC vole_exchange
 
 // vole_gogo(to /*rdi*/)
 // in: rdi. Does not return to its caller. stack: leaves the caller's, goes on on that of `to`.

@@ -6,9 +6,14 @@
 #include <cstring>
 #include <new>
 
+#include <sys/auxv.h>
 #include <ucontext.h>
 
 #include "arch/arm64/layout.hpp"
+
+extern "C" {
+extern __attribute__((visibility("hidden"))) std::uint8_t vole_has_casp;  // for pair.S
+}
 
 namespace vole::arch {
 
@@ -45,10 +50,11 @@ struct this_port {
     }
 
     /// Makes an unwinder's context (libunwind's, which is a ucontext here) look as if the
-    /// suspended one were running. A traceback reads as a guess what may be changing: no race.
+    /// suspended one were running. A traceback reads as a guess what may be changing: no
+    /// race, and no matter if somebody's red zone lies there by now.
     template <class Context>
-    __attribute__((no_sanitize("thread"))) static void fill_unwind_context(const gobuf& g,
-                                                                           Context& c) noexcept {
+    __attribute__((no_sanitize("thread"), no_sanitize("address"))) static void
+    fill_unwind_context(const gobuf& g, Context& c) noexcept {
         const auto* f = static_cast<const arm64::frame*>(g.sp);
         auto& mc = c.uc_mcontext;
         for (unsigned i = 0; i < 10; ++i) mc.regs[19 + i] = f->x[i];
@@ -111,7 +117,7 @@ struct this_port {
                      : "memory");
     }
 
-    static void prepare_morestack() noexcept {}
+    static void prepare() noexcept { vole_has_casp = (getauxval(AT_HWCAP) & HWCAP_ATOMICS) != 0; }
 
     static interrupted_point interrupted(const void* context) noexcept {
         const auto& mc = static_cast<const ucontext_t*>(context)->uc_mcontext;

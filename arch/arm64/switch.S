@@ -99,6 +99,18 @@ FUNC vole_switch
 	RESTORE_FRAME
 ENDFUNC vole_switch
 
+// vole_exchange(other /*x0*/)
+// in: x0. out: nothing. clobbers: x9 x10 x11, flags, and all that the ABI lets a call clobber.
+// stack: leaves the caller's, returns on that of what `other` held.
+FUNC vole_exchange
+	SAVE_FRAME
+	mov	x10, sp
+	ldr	x11, [x0, #VOLE_GOBUF_SP]
+	str	x10, [x0, #VOLE_GOBUF_SP]
+	mov	sp, x11
+	RESTORE_FRAME
+ENDFUNC vole_exchange
+
 // vole_gogo(to /*x0*/)
 // in: x0. Does not return to its caller. stack: leaves the caller's, goes on on that of `to`.
 FUNC vole_gogo

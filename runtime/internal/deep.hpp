@@ -25,6 +25,9 @@ void deep(F&& f) noexcept {
     deep_call([](void* p) { (*static_cast<std::remove_reference_t<F>*>(p))(); }, &f);
 }
 
+/// What __cxa_throw may need: 5 KiB, resolving symbols for the first time included.
+inline constexpr std::size_t throw_bytes = 12 * 1024;
+
 /// Throws where there is room for the unwinder.
 [[noreturn]] void throw_runtime_error(const char* what);
 [[noreturn]] void throw_bad_alloc();

@@ -77,4 +77,13 @@ class runtime_pin {
     runtime_pin& operator=(const runtime_pin&) = delete;
 };
 
+inline constexpr std::uint32_t no_proc = ~std::uint32_t{0};
+/// The index of the caller's P, below 4096; no_proc: it has none. Inside the runtime, where it stays the
+/// caller's; any stack.
+inline std::uint32_t current_proc() noexcept {
+    const M* m = current_m();
+    if (m == nullptr || m->p == nullptr) return no_proc;
+    return *reinterpret_cast<const std::uint32_t*>(m->p);  // a P begins with it: sched.hpp
+}
+
 }  // namespace vole::detail

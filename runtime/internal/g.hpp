@@ -26,6 +26,7 @@ struct M;
 struct stack_segment;
 struct parked_waiter;
 struct recover_frame;
+struct g_tags;
 
 // One function changes it: set_status in runtime/src/sched/status.hpp, with the legal transitions.
 enum class g_status : std::uint8_t { idle, runnable, running, syscall, waiting, dead };
@@ -43,7 +44,26 @@ enum class wait_reason : std::uint8_t {
     sleep,
     io,
     other,
+    synctest_run,
+    synctest_wait,
+    rw_mutex_rlock,
+    rw_mutex_lock,
+    cond_wait,
+    semaphore,
+    coroutine,
 };
+/// Of a goroutine in a bubble: nothing but the bubble can wake it (bubble.hpp).
+constexpr wait_reason durable(wait_reason r) noexcept {
+    return static_cast<wait_reason>(static_cast<unsigned>(r) | 0x80);
+}
+constexpr wait_reason durable_if(bool inside, wait_reason r) noexcept {
+    return inside ? durable(r) : r;
+}
+constexpr bool is_durable(wait_reason r) noexcept { return (static_cast<unsigned>(r) & 0x80) != 0; }
+/// What it waits for, durably or not.
+constexpr wait_reason plain(wait_reason r) noexcept {
+    return static_cast<wait_reason>(static_cast<unsigned>(r) & 0x7f);
+}
 const char* to_text(wait_reason r) noexcept;
 
 /// Swapped at every switch: what the C++ runtime keeps per thread about exceptions.
@@ -66,7 +86,6 @@ struct G {
     bool is_thread : 1 = false;   // stands for an ordinary thread that waits: no context
     bool is_main : 1 = false;     // of some run()
     bool wakes_run : 1 = false;   // its run() waits on the note in param
-    bool has_canary : 1 = false;  // its stack has no guard: see stack_arena
     bool was_frozen : 1 = false;  // see preempt/hogs.hpp
     bool closure_on_heap : 1 = false;
     unsigned policy : 2 = 0;        // stack_policy::kind
@@ -90,7 +109,7 @@ struct G {
     const void* created_at = nullptr;  // the PC behind the go()
     recover_frame* frames = nullptr;   // its recovering() frames: panic/frames.hpp
     std::uint64_t parent_id = 0;
-    const char* name = nullptr;  // heap copy, or null
+    g_tags* tags = nullptr;  // name, bubble: bubble.hpp
     union {
         alignas(inline_closure_align) std::byte inline_closure[inline_closure_bytes] = {};
         void* heap_closure;

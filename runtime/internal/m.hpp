@@ -16,6 +16,7 @@
 
 #include "runtime/internal/futex.hpp"
 #include "runtime/internal/g.hpp"
+#include "runtime/internal/quick_clock.hpp"
 
 namespace vole::inline v0::detail {
 
@@ -47,8 +48,10 @@ struct M {
     std::uint32_t spare_count = 0;
     bool spinning = false;
     bool on_system_stack = false;
+    bool owes_watch = false;  // it was to keep the time: if it finds work, somebody else has to
     std::uint32_t blocking_depth = 0;
     atomic<std::uint32_t> attention{0};
+    quick_clock clock;
 
     G* locked_g = nullptr;
     P* next_p = nullptr;  // handed over by whoever wakes this M

@@ -73,6 +73,10 @@ void park_unlock(G* g, lock& l, wait_reason reason, const parked_waiter* waiter 
 /// Does not switch. The caller must own g: have taken it from the queue it waited in.
 void ready(G* g, bool next = true);
 
+/// The same, first in line, and no other P is woken for it: for hand-overs that are not worth one. A P that has
+/// nothing to do finds it all the same, and sysmon wakes one if it is kept waiting.
+void ready_quietly(G* g);
+
 /// True on a goroutine that has a P and is on its own stack: not in blocking(), not on_system_stack().
 bool may_park() noexcept;
 
@@ -107,5 +111,8 @@ std::uint32_t fast_random() noexcept;
 /// True when spinning for a lock may pay: several Ps, another one running, nothing queued here.
 bool can_spin(int round) noexcept;
 void spin_once() noexcept;
+/// In the round-th turn of waiting for what another thread is in the middle of: spins, and gives the CPU away once it
+/// looks as if the kernel has taken that thread off its own.
+void spin_or_yield(int round) noexcept;
 
 }  // namespace vole::detail

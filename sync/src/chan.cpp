@@ -7,7 +7,9 @@
 
 #include <vole/panic.hpp>
 
+#include "runtime/internal/bubble.hpp"
 #include "runtime/internal/deep.hpp"
+#include "runtime/internal/fatal.hpp"
 #include "sync/src/channel.hpp"
 
 namespace vole::inline v0::detail {
@@ -33,6 +35,13 @@ constexpr std::size_t header_bytes(std::size_t align) noexcept {
 
 }  // namespace
 
+void check_bubble(const channel* c, const char* operation) noexcept {
+    if (current_bubble_id() == c->bubble) return;
+    message text;
+    text << operation << " synctest channel from outside bubble";
+    fatal(text.c_str());
+}
+
 // ---- life -------------------------------------------------------------------------------------
 
 chan_core* chan_make(std::size_t elem_size, std::size_t elem_align, std::size_t capacity) {
@@ -56,12 +65,15 @@ chan_core* chan_make(std::size_t elem_size, std::size_t elem_align, std::size_t 
     c->capacity = capacity;
     c->align = align;
     c->buffer = static_cast<std::byte*>(memory) + header;
+    c->bubble = current_bubble_id();
+    c->special = c->bubble != 0;
     return c;
 }
 
 void chan_free(chan_core* core) noexcept {
     channel* c = as_channel(core);
     const std::size_t align = c->align;
+    if (c->source != nullptr) c->source->ops->gone(c->source);
     c->~channel();
     deep([c, align] {
         if (align <= __STDCPP_DEFAULT_NEW_ALIGNMENT__) {
@@ -87,12 +99,14 @@ bool chan_take_left(chan_core* core, void* out) noexcept VOLE_NO_TS {
 std::size_t chan_len(const chan_core* core) noexcept {
     if (core == nullptr) return 0;
     const channel* c = as_channel(core);
+    if (c->source != nullptr) return 0;
     return c->count.load(memory_order_acquire) +
            (c->returned.load(memory_order_relaxed) != nullptr ? 1 : 0);
 }
 
 std::size_t chan_cap(const chan_core* core) noexcept {
-    return core == nullptr ? 0 : as_channel(core)->capacity;
+    if (core == nullptr || as_channel(core)->source != nullptr) return 0;
+    return as_channel(core)->capacity;
 }
 
 void chan_check_open(const chan_core* core) {
@@ -119,7 +133,7 @@ namespace {
     w.c = c;
     w.is_sender = true;
     c->senders.push(&w);
-    park_unlock(self.g(), c->mu, wait_reason::chan_send, &w);
+    park_unlock(self.g(), c->mu, c->waiting(wait_reason::chan_send), &w);
     if (!w.success) throw_send_on_closed();
 }
 
@@ -130,16 +144,37 @@ namespace {
     w.elem = out;
     w.c = c;
     c->receivers.push(&w);
-    park_unlock(self.g(), c->mu, wait_reason::chan_recv, &w);
+    park_unlock(self.g(), c->mu, c->waiting(wait_reason::chan_recv), &w);
     return w.success;
+}
+
+// From a source. What comes between the look and begin_wait is there at the second look.
+[[gnu::noinline]] bool recv_from_source(channel* c, void* out) VOLE_NO_TS {
+    c->source->ops->poll(c->source);
+    for (int look = 0; look < 2; ++look) {
+        c->mu.acquire();
+        G* wake = nullptr;
+        if (c->recv_now(out, &wake)) {
+            c->mu.release();
+            if (look == 1) c->source->ops->end_wait(c->source);
+            return true;
+        }
+        if (look == 1) break;
+        c->mu.release();
+        c->source->ops->begin_wait(c->source);
+    }
+    const bool got = recv_parked(c, out);
+    c->source->ops->end_wait(c->source);
+    return got;
 }
 
 }  // namespace
 
 void chan_send(chan_core* core, const void* elem) {
     const runtime_entry entry;
-    if (core == nullptr) wait_for_ever(wait_reason::chan_send_nil);
+    if (core == nullptr) wait_for_ever(durable(wait_reason::chan_send_nil));
     channel* c = as_channel(core);
+    check_inside(c, "send on");
     c->mu.acquire();
     if (c->closed.load(memory_order_relaxed)) [[unlikely]] {
         c->mu.release();
@@ -158,6 +193,7 @@ try_status chan_try_send(chan_core* core, const void* elem) {
     const runtime_entry entry;
     if (core == nullptr) return try_status::not_ready;
     channel* c = as_channel(core);
+    check_inside(c, "send on");
     // Closed first, then full: a channel that was open and is full now was both at the first load
     // or in between; one that is closed meanwhile is not reported as not ready wrongly.
     if (!c->closed.load(memory_order_acquire) && c->send_blocked()) return try_status::not_ready;
@@ -177,8 +213,12 @@ try_status chan_try_send(chan_core* core, const void* elem) {
 
 bool chan_recv(chan_core* core, void* out) {
     const runtime_entry entry;
-    if (core == nullptr) wait_for_ever(wait_reason::chan_recv_nil);
+    if (core == nullptr) wait_for_ever(durable(wait_reason::chan_recv_nil));
     channel* c = as_channel(core);
+    if (c->special) [[unlikely]] {
+        check_inside(c, "receive on");
+        if (c->source != nullptr) return recv_from_source(c, out);
+    }
     c->mu.acquire();
     G* wake = nullptr;
     if (c->recv_now(out, &wake)) {
@@ -197,6 +237,10 @@ try_status chan_try_recv(chan_core* core, void* out) noexcept {
     const runtime_entry entry;
     if (core == nullptr) return try_status::not_ready;
     channel* c = as_channel(core);
+    if (c->special) [[unlikely]] {
+        check_inside(c, "receive on");
+        if (c->source != nullptr) c->source->ops->poll(c->source);
+    }
     if (c->recv_blocked()) {
         // Empty, then closed, then empty again: a closed channel does not become open, so one that
         // was not closed at the second load was open, and empty, at the first.
@@ -243,6 +287,7 @@ void chan_close(chan_core* core) {
     const runtime_entry entry;
     if (core == nullptr) throw_runtime_error("close of nil channel");
     channel* c = as_channel(core);
+    check_inside(c, "close of");
     c->mu.acquire();
     if (c->closed.load(memory_order_relaxed)) {
         c->mu.release();
@@ -267,6 +312,35 @@ void chan_close(chan_core* core) {
         all = w->next;
         ready(finish(w, false), false);
     }
+}
+
+// ---- sources ----------------------------------------------------------------------------------
+
+chan_core* chan_make_for(chan_source* source, std::size_t elem_size,
+                         std::size_t elem_align) noexcept {
+    try {
+        channel* c = as_channel(chan_make(elem_size, elem_align, 1));
+        c->source = source;
+        c->special = true;
+        return c;
+    } catch (const std::bad_alloc&) {
+        return nullptr;
+    }
+}
+
+void chan_offer(chan_core* core, const void* elem, G** wake) noexcept {
+    channel* c = as_channel(core);
+    const lock_guard held(c->mu);
+    c->send_now(elem, wake);
+}
+
+bool chan_withdraw(chan_core* core) noexcept {
+    channel* c = as_channel(core);
+    const lock_guard held(c->mu);
+    if (c->count.load(memory_order_relaxed) == 0) return false;
+    c->recv_at = c->send_at = 0;
+    c->count.store(0, memory_order_release);
+    return true;
 }
 
 // ---- boxes that come back ---------------------------------------------------------------------

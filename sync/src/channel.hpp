@@ -15,14 +15,20 @@
 #include <vole/detail/chan_core.hpp>
 
 #include "runtime/internal/lock.hpp"
+#include "sync/internal/source.hpp"
 #include "sync/src/waiter.hpp"
 
 namespace vole::inline v0::detail {
 
 struct channel : chan_core {
+    constexpr channel() noexcept = default;
+    explicit constexpr channel(bool is_closed) noexcept : closed(is_closed) {}
+
     lock mu{lock_rank::chan};
     atomic<bool> closed{false};
+    bool special = false;  // has a bubble or a source: operations have more to do
     std::uint32_t elem_size = 0;
+    std::uint32_t bubble = 0;  // where it was made; 0: outside of all
     std::size_t capacity = 0;
     atomic<std::size_t> count{0};  // written under mu
     std::size_t send_at = 0;
@@ -32,6 +38,9 @@ struct channel : chan_core {
     waiter_queue receivers;
     waiter_queue senders;
     std::size_t align = 0;
+    chan_source* source = nullptr;
+
+    wait_reason waiting(wait_reason r) const noexcept { return durable_if(bubble != 0, r); }
 
     void copy(void* to, const void* from) const noexcept {
         // Words are the common case, by far: worth a branch before memcpy's own.
@@ -81,6 +90,13 @@ inline const channel* as_channel(const chan_core* c) noexcept {
 }
 
 [[noreturn]] void throw_send_on_closed();
+
+/// Fatal unless the caller belongs to the channel's bubble: "receive on" and so on (SYN-40).
+void check_bubble(const channel* c, const char* operation) noexcept;
+inline void check_inside(const channel* c, const char* operation) noexcept {
+    if (c->bubble != 0) [[unlikely]]
+        check_bubble(c, operation);
+}
 
 // The partner's side of a transfer is over: from here on it may run.
 inline G* finish(waiter* w, bool success) noexcept {

@@ -98,7 +98,8 @@ void mutex::lock_slow() {
             b.push_back(&w);
         }
         queued_before = true;
-        park_unlock(self.g(), b.mu, wait_reason::mutex_lock, &w);
+        const bool inside = bubble_ != 0 && bubble_ == current_bubble_id();
+        park_unlock(self.g(), b.mu, durable_if(inside, wait_reason::mutex_lock), &w);
         if (w.handed) return;  // starvation mode: it is ours, `locked` has stayed set
         awake = true;
         spins = 0;

@@ -56,6 +56,21 @@ class selection : public parked_waiter {
 
     std::uint32_t count() const noexcept { return count_; }
 
+    /// Asks the sources of the channels for what is due. Fatal for channels of another bubble.
+    void look_at_special() noexcept {
+        looked_ = true;
+        durable_ = true;
+        for (std::uint32_t i = 0; i < n_; ++i) {
+            if (cases_[i].c == nullptr) continue;
+            const channel* c = as_channel(cases_[i].c);
+            check_inside(c, "select on");
+            durable_ &= c->bubble != 0;
+            if (c->source == nullptr) continue;
+            c->source->ops->poll(c->source);
+            has_sources_ = true;
+        }
+    }
+
     /// Looks without locks, then tries one of those that looked ready, each as likely.
     std::size_t try_one() {
         std::uint32_t found = 0;
@@ -63,11 +78,16 @@ class selection : public parked_waiter {
             const select_case& s = cases_[i];
             if (s.c == nullptr) continue;
             const channel* c = as_channel(s.c);
+            special_ |= c->special;
             if (!c->closed.load(memory_order_acquire) &&
                 (s.send ? c->send_blocked() : c->recv_blocked())) {
                 continue;
             }
             poll_[found++] = i;
+        }
+        if (special_ && !looked_) [[unlikely]] {
+            look_at_special();
+            return try_one();
         }
         if (found == 0) return select_default;
         std::uint32_t at = 0;
@@ -84,6 +104,25 @@ class selection : public parked_waiter {
         c->mu.release();
         if (wake != nullptr) ready(wake);
         return done ? fired(i) : select_default;
+    }
+
+    /// The same as decide(), told to the sources if it may wait: what they bring in before the locks are
+    /// taken is found.
+    std::size_t decide_with_sources(bool has_default) {
+        if (!has_sources_ || has_default) [[likely]]
+            return decide(has_default);
+        struct waiting {
+            const selection* s;
+            std::uint32_t begun = 0;
+            ~waiting() {
+                s->each_source(begun, [](chan_source* c) { c->ops->end_wait(c); });
+            }
+        } told{this};
+        each_source(n_, [&told](chan_source* c) {
+            c->ops->begin_wait(c);
+            ++told.begun;
+        });
+        return decide(has_default);
     }
 
     /// All channels at one moment; parks if nothing is ready.
@@ -134,6 +173,18 @@ class selection : public parked_waiter {
         std::sort(order_, order_ + count_, [this](std::uint32_t a, std::uint32_t b) {
             return std::less<>{}(cases_[a].c, cases_[b].c);
         });
+    }
+
+    // The first `most` of them.
+    template <class F>
+    void each_source(std::uint32_t most, F f) const {
+        for (std::uint32_t i = 0; i < n_ && most != 0; ++i) {
+            if (cases_[i].c == nullptr) continue;
+            chan_source* s = as_channel(cases_[i].c)->source;
+            if (s == nullptr) continue;
+            f(s);
+            --most;
+        }
     }
 
     // Consecutive cases of one channel share its lock.
@@ -214,7 +265,7 @@ class selection : public parked_waiter {
         g->param = nullptr;
         park(
             g, [](G*, void* p) { static_cast<selection*>(p)->unlock_all(); }, this,
-            wait_reason::select, this);
+            durable_if(durable_, wait_reason::select), this);
         lock_all();
         auto* winner = static_cast<waiter*>(g->param);
         for (std::uint32_t k = 0; k < count_; ++k) {
@@ -238,6 +289,10 @@ class selection : public parked_waiter {
     std::uint32_t count_ = 0;
     std::uint32_t n_ = 0;
     bool send_on_closed_ = false;
+    bool special_ = false;  // some channel is: then it is looked at
+    bool looked_ = false;
+    bool durable_ = false;  // all channels belong to the caller's bubble
+    bool has_sources_ = false;
     atomic<std::uint32_t> claim_{0};
 };
 
@@ -263,10 +318,10 @@ std::size_t chan_select(select_case* cases, std::size_t n, bool has_default, sel
         for (;;) {
             park_scope self;
             park(
-                self.g(), [](G*, void*) {}, nullptr, wait_reason::select_no_cases);
+                self.g(), [](G*, void*) {}, nullptr, durable(wait_reason::select_no_cases));
         }
     }
-    return s.decide(has_default);
+    return s.decide_with_sources(has_default);
 }
 
 }  // namespace vole::detail

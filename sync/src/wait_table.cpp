@@ -124,6 +124,37 @@ addr_waiter* wait_bucket::pop(const void* addr) noexcept {
     return head;
 }
 
+addr_waiter* wait_bucket::pop_all(const void* addr) noexcept {
+    node** link = find(&root, addr);
+    if (link == nullptr) return nullptr;
+    node* head = *link;
+    *link = merge(head->left, head->right);
+    return head;
+}
+
+addr_waiter* wait_bucket::take(const void* addr, std::uint32_t ticket) noexcept {
+    node** link = find(&root, addr);
+    if (link == nullptr) return nullptr;
+    node* head = *link;
+    if (head->ticket == ticket) return pop(addr);
+    for (node* before = head; before->next != nullptr; before = before->next) {
+        node* n = before->next;
+        if (n->ticket != ticket) continue;
+        before->next = n->next;
+        if (head->last == n) head->last = before;
+        return n;
+    }
+    return nullptr;
+}
+
+void ready_all(addr_waiter* all) noexcept {
+    while (all != nullptr) {
+        addr_waiter* w = all;
+        all = w->next;  // w is gone once its goroutine runs
+        ready(w->g, false);
+    }
+}
+
 bool wait_bucket::move(const addr_waiter* old, stack_move& mv) noexcept {
     node** link = find(&root, old->addr);
     if (link == nullptr) return false;

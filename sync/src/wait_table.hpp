@@ -1,4 +1,4 @@
-// Waiters by address: the queues of mutexes and wait groups, kept outside the objects, so that an
+// Waiters by address: the queues of locks, groups and conditions, kept outside the objects, so that an
 // object is a word or two and may be destroyed as soon as nobody waits on it.
 //
 // 251 buckets; in a bucket a treap keyed by address whose nodes are the first waiters of their
@@ -28,8 +28,9 @@ struct addr_waiter : parked_waiter {
     addr_waiter* left = nullptr;  // of the first: the treap
     addr_waiter* right = nullptr;
     std::uint32_t priority = 0;
-    bool handed = false;     // out: got what it waited for, need not compete
-    std::int64_t since = 0;  // when it first queued, CLOCK_MONOTONIC ns
+    bool handed = false;       // out: got what it waited for, need not compete
+    std::uint32_t ticket = 0;  // of a cond
+    std::int64_t since = 0;    // when it first queued, CLOCK_MONOTONIC ns
 };
 
 struct wait_bucket {
@@ -42,6 +43,10 @@ struct wait_bucket {
     void push_front(addr_waiter* w) noexcept VOLE_REQUIRES(mu);
     /// Null: nobody waits there.
     addr_waiter* pop(const void* addr) noexcept VOLE_REQUIRES(mu);
+    /// All of them, a list in their order.
+    addr_waiter* pop_all(const void* addr) noexcept VOLE_REQUIRES(mu);
+    /// The one with this ticket, wherever it is in the queue. Null: it is not there.
+    addr_waiter* take(const void* addr, std::uint32_t ticket) noexcept VOLE_REQUIRES(mu);
     const addr_waiter* first(const void* addr) const noexcept VOLE_REQUIRES(mu);
 
     /// `old` has been copied: links to it follow. False: it is not queued, and nothing has been copied.
@@ -52,5 +57,8 @@ struct wait_bucket {
 };
 
 wait_bucket& bucket_of(const void* addr) noexcept;
+
+/// Readies a list of waiters that have been taken from their queue. With no lock held.
+void ready_all(addr_waiter* all) noexcept;
 
 }  // namespace vole::detail

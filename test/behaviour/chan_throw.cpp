@@ -298,8 +298,9 @@ TEST_CASE("CHAN-68 a value that came back is there for try_recv, select and afte
                 case 0: got = c.recv()->value; break;
                 case 1: got = (*c.try_recv()).value; break;
                 case 2:
-                    vole::select(
-                        vole::on_recv(c, [&](std::optional<element>&& v) { got = v->value; }));
+                    vole::select(vole::on_recv(c, [&](std::optional<element>&& v) {
+                        if (v) got = v->value;
+                    }));
                     break;
                 default: c.close(); got = c.recv()->value;
             }

@@ -45,10 +45,10 @@ inline bool only_left(std::size_t allowed) {
 }
 
 /// What write_traceback says about all goroutines.
-inline std::string traceback() {
+inline std::string traceback(vole::traceback_scope scope = vole::traceback_scope::all) {
     const int fd = ::memfd_create("traceback", MFD_CLOEXEC);
     if (fd < 0) return {};
-    vole::write_traceback(fd, vole::traceback_scope::all);
+    vole::write_traceback(fd, scope);
     std::string text;
     char buffer[4096];
     ::lseek(fd, 0, SEEK_SET);

@@ -69,6 +69,30 @@ void switch_raw(benchmark::State& state) {
     });
 }
 
+// coro_next. One op: one round trip of the bare context switch, with the address of a number.
+
+void count_up(transfer_t t) {
+    for (count i = 0;; ++i) t = jump_fcontext(t.fctx, &i);
+}
+
+void coro_next(benchmark::State& state) {
+    in_one_batch(state, [](count n) {
+        constexpr std::size_t bytes = 64 * 1024;
+        auto stack = std::make_unique<std::byte[]>(bytes);
+        auto t = jump_fcontext(
+            boost::context::detail::make_fcontext(stack.get() + bytes, bytes, count_up), nullptr);
+        count sum = *static_cast<count*>(t.data);
+        const auto start = bench_clock::now();
+        for (count i = 0; i < n; ++i) {
+            t = jump_fcontext(t.fctx, nullptr);
+            sum += *static_cast<count*>(t.data);
+        }
+        const double seconds = since(start);
+        if (sum != n * (n + 1) / 2) wrong("coro_next");
+        return seconds;
+    });
+}
+
 // One op: one call of yield, by one of two fibers.
 
 void yield(benchmark::State& state) {
@@ -318,6 +342,7 @@ void steal_balance(benchmark::State& state) {
 
 BENCHMARK(switch_raw<same_place>)->Name("switch_raw")->UseManualTime();
 BENCHMARK(switch_raw<other_place>)->Name("switch_raw_sites")->UseManualTime();
+BENCHMARK(coro_next)->UseManualTime();
 BENCHMARK(yield)->UseManualTime();
 BENCHMARK(spawn_exit)->UseManualTime();
 BENCHMARK(pingpong)->UseManualTime();

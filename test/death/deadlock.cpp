@@ -1,13 +1,17 @@
-// Programs in which nobody can go on. Cites SCHED-46, SCHED-47, SCHED-56, SCHED-57, SCHED-61, SYNC-2.
+// Programs in which nobody can go on. Cites SCHED-46, SCHED-47, SCHED-56, SCHED-57, SCHED-61, SYNC-2, SYNC-18, SYNC-42.
 #include <catch2/catch.hpp>
 
 #include <vole/chan.hpp>
+#include <vole/cond.hpp>
+#include <vole/once.hpp>
+#include <vole/rw_mutex.hpp>
 #include <vole/select.hpp>
 #include <vole/sync.hpp>
 
 #include "test/death/death_support.hpp"
 
 #include <cstdlib>
+#include <mutex>
 #include <thread>
 
 using namespace vole::test;
@@ -74,6 +78,48 @@ TEST_CASE("child: select without cases", "[.child]") {
 }
 TEST_CASE("SCHED-58 a select without cases", "[death][deadlock]") {
     check_deadlock("child: select without cases", all_asleep, "goroutine 1 [select (no cases)]:");
+}
+
+TEST_CASE("child: a reader that reads again behind a writer", "[.child]") {
+    doomed_main([] {
+        vole::rw_mutex m;
+        m.lock_shared();
+        vole::go([&] { m.lock(); });
+        for (int i = 0; i < 100; ++i) vole::gosched();
+        while (m.try_lock_shared()) {
+            m.unlock_shared();
+            vole::gosched();
+        }
+        m.lock_shared();
+    });
+}
+TEST_CASE("SYNC-18 a reader that reads again while a writer waits", "[death][deadlock]") {
+    check_deadlock("child: a reader that reads again behind a writer", all_asleep,
+                   "goroutine 1 [sync.RWMutex.RLock]:");
+}
+
+TEST_CASE("child: a once inside itself", "[.child]") {
+    doomed_main([] {
+        vole::once o;
+        o.call([&] { o.call([] { say("caught"); }); });
+    });
+}
+TEST_CASE("SYNC-42 a once inside itself", "[death][deadlock]") {
+    check_deadlock("child: a once inside itself", all_asleep, "goroutine 1 [sync.Mutex.Lock]:");
+}
+
+TEST_CASE("child: a condition that nobody notifies", "[.child]") {
+    doomed_main([] {
+        vole::mutex m;
+        vole::cond c;
+        c.notify_all();
+        std::unique_lock lock(m);
+        c.wait(lock);
+    });
+}
+TEST_CASE("SYNC-50 a condition that nobody notifies", "[death][deadlock]") {
+    check_deadlock("child: a condition that nobody notifies", all_asleep,
+                   "goroutine 1 [sync.Cond.Wait]:");
 }
 
 TEST_CASE("child: two wait for each other", "[.child]") {

@@ -1,9 +1,11 @@
 // Misuse and faults that end the process, and ends that must leave it alone.
-// Cites SCHED-46, SCHED-61, SCHED-62, SCHED-68, SCHED-74, SCHED-78, SCHED-80, SYNC-3, SYNC-22.
+// Cites SCHED-46, SCHED-61, SCHED-62, SCHED-68, SCHED-74, SCHED-78, SCHED-80, SYNC-3, SYNC-22, SYNC-55.
 #include <catch2/catch.hpp>
 
 #include <vole/chan.hpp>
+#include <vole/cond.hpp>
 #include <vole/panic.hpp>
+#include <vole/rw_mutex.hpp>
 #include <vole/sync.hpp>
 
 #include "runtime/src/sched/status.hpp"
@@ -85,6 +87,81 @@ TEST_CASE("SYNC-3 unlock of an unlocked mutex", "[death][mutex]") {
          {"child: unlock fresh", "child: unlock twice", "child: unlock in a thread"}) {
         check_fatal(name, "sync: unlock of unlocked mutex");
     }
+}
+
+namespace {
+// Calls the last step guarded, in a goroutine.
+void misuse(void (*before)(vole::rw_mutex&), void (*step)(vole::rw_mutex&)) {
+    vole::run([=] {
+        vole::rw_mutex m;
+        before(m);
+        guarded([&] { step(m); });
+    });
+}
+void writer_unlocks(vole::rw_mutex& m) { m.unlock(); }
+void reader_unlocks(vole::rw_mutex& m) { m.unlock_shared(); }
+}  // namespace
+
+TEST_CASE("child: rw unlock fresh", "[.child]") {
+    misuse([](auto&) {}, writer_unlocks);
+}
+TEST_CASE("child: rw unlock twice", "[.child]") {
+    misuse(
+        [](auto& m) {
+            m.lock();
+            m.unlock();
+        },
+        writer_unlocks);
+}
+TEST_CASE("child: rw unlock of a reader's", "[.child]") {
+    misuse([](auto& m) { m.lock_shared(); }, writer_unlocks);
+}
+TEST_CASE("child: rw unlock in a thread", "[.child]") {
+    vole::rw_mutex m;
+    guarded([&] { m.unlock(); });
+}
+TEST_CASE("SYNC-22 unlock of a rw_mutex that no writer holds", "[death][rw_mutex]") {
+    for (const char* name : {"child: rw unlock fresh", "child: rw unlock twice",
+                             "child: rw unlock of a reader's", "child: rw unlock in a thread"}) {
+        check_fatal(name, "sync: Unlock of unlocked RWMutex");
+    }
+}
+
+TEST_CASE("child: rw unlock_shared fresh", "[.child]") {
+    misuse([](auto&) {}, reader_unlocks);
+}
+TEST_CASE("child: rw unlock_shared twice", "[.child]") {
+    misuse(
+        [](auto& m) {
+            m.lock_shared();
+            m.unlock_shared();
+        },
+        reader_unlocks);
+}
+TEST_CASE("child: rw unlock_shared of a writer's", "[.child]") {
+    misuse([](auto& m) { m.lock(); }, reader_unlocks);
+}
+TEST_CASE("child: rw unlock_shared in a thread", "[.child]") {
+    vole::rw_mutex m;
+    guarded([&] { m.unlock_shared(); });
+}
+TEST_CASE("SYNC-22 unlock_shared of a rw_mutex that no reader holds", "[death][rw_mutex]") {
+    for (const char* name :
+         {"child: rw unlock_shared fresh", "child: rw unlock_shared twice",
+          "child: rw unlock_shared of a writer's", "child: rw unlock_shared in a thread"}) {
+        check_fatal(name, "sync: RUnlock of unlocked RWMutex");
+    }
+}
+
+TEST_CASE("child: cond wait without the lock", "[.child]") {
+    vole::run([] {
+        vole::mutex m;
+        vole::cond c;
+        guarded([&] { c.wait(m); });  // a mutex does not know who holds it
+    });
+}
+TEST_CASE("SYNC-55 wait without the lock", "[death][cond]") {
+    check_fatal("child: cond wait without the lock", "sync: unlock of unlocked mutex");
 }
 
 TEST_CASE("child: two die at once", "[.child]") {

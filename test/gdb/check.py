@@ -294,7 +294,7 @@ def case_errors():
     for command in ("info goroutines", "info vole", "goroutine 1 bt"):
         refused(none, command, os.environ["PLAIN"], first=ready, options=by_hand)
         refused("The program is not being run.", command, PROGRAM)
-        refused("The Vole in this program has debug layout version 4711; this script knows version 1. Source "
+        refused("The Vole in this program has debug layout version 4711; this script knows version 2. Source "
                 "the vole-gdb.py that came with that Vole.", command, os.environ["UNKNOWN"], first=ready,
                 options=by_hand)
     kinds = ("--args", PROGRAM, "kinds")

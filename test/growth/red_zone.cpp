@@ -2,15 +2,24 @@
 // byte below the guard watched, down to where the neighbour's slab begins. Cites STK-2, STK-3, STK-70.
 #include <catch2/catch.hpp>
 
+#include <vole/cond.hpp>
+#include <vole/context.hpp>
+#include <vole/once.hpp>
+#include <vole/rw_mutex.hpp>
+#include <vole/semaphore.hpp>
+#include <vole/task_group.hpp>
+
 #include "runtime/src/sched/sched.hpp"
 #include "runtime/src/stack/grow.hpp"
 #include "test/growth/growth_support.hpp"
 
 #include <cstdio>
+#include <mutex>
 #include <stdexcept>
 #include <string>
 
 using namespace vole::test;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -93,10 +102,66 @@ TEST_CASE("STK-3 parking operations fit below the guard of a small segment", "[g
                   vole::gosched();
                   mu.unlock();
               }));
+        static vole::rw_mutex rw;
+        check("read-write mutex", least_untouched([] {
+                  rw.lock();
+                  vole::go({.stack = vole::stack_policy::dense()}, [] {
+                      rw.lock();
+                      vole::gosched();
+                      rw.unlock();
+                  });
+                  vole::gosched();
+                  rw.unlock();
+                  rw.lock_shared();
+                  vole::gosched();
+                  rw.unlock_shared();
+              }));
+        static vole::cond changed;
+        check("condition", least_untouched([] {
+                  std::unique_lock lock(mu);
+                  vole::go({.stack = vole::stack_policy::dense()}, [] {
+                      const std::lock_guard hold(mu);
+                      changed.notify_one();
+                  });
+                  changed.wait(lock);
+              }));
+        check("once", least_untouched([] {
+                  vole::once o;
+                  vole::wait_group w;
+                  w.go([&o] { o.call([] { vole::gosched(); }); });
+                  vole::gosched();
+                  o.call([] { vole::gosched(); });
+                  w.wait();
+              }));
         check("wait group", least_untouched([] {
                   vole::wait_group w;
                   w.go([] {});
                   w.wait();
+              }));
+        static vole::weighted_semaphore sem(1);
+        check("semaphore", least_untouched([] {
+                  auto [ctx, cancel] = vole::with_timeout(vole::context::background(), 1h);
+                  sem.acquire(ctx);
+                  vole::go([] { sem.release(); });
+                  sem.acquire(ctx);
+                  std::error_code e;
+                  vole::go(cancel);
+                  sem.acquire(ctx, 1, e);
+                  sem.release();
+              }));
+        check("context", least_untouched([] {
+                  auto [ctx, cancel] = vole::with_timeout(vole::context::background(), 1h);
+                  const auto child = vole::with_cancel(vole::with_value<int>(ctx, 1)).first;
+                  const auto stop_func = vole::after_func(child, [] {});
+                  vole::go(cancel);
+                  child.done().recv();
+                  stop_func();
+              }));
+        check("task group", least_untouched([] {
+                  vole::task_group g;
+                  g.set_limit(1);
+                  for (int i = 0; i < 3; ++i) g.go([] { vole::gosched(); });
+                  g.wait();
               }));
         check("go", least_untouched([] {
                   vole::go({.name = "a name", .stack = vole::stack_policy::dense()}, [] {});

@@ -1,6 +1,7 @@
 // Tracebacks in Go's format: SCHED-64, SCHED-65, and goroutines counted together.
 #include "test/panic/panic_support.hpp"
 
+#include "runtime/internal/bubble.hpp"
 #include "runtime/src/sched/sched.hpp"
 
 #include <csignal>
@@ -189,7 +190,7 @@ TEST_CASE("SCHED-64 minutes that a goroutine has waited") {
         } s{nullptr};
         detail::for_each_g(
             [](detail::G* g, void* p) {
-                if (g->name != nullptr && std::string(g->name) == "patient") {
+                if (detail::name_of(g) != nullptr && std::string(detail::name_of(g)) == "patient") {
                     static_cast<search*>(p)->found = g;
                 }
             },

@@ -84,7 +84,9 @@ bool others_go_on_beside(F blocks) {
         CHECK(progress > 0);
     });
     const auto after = counts();
-    CHECK(after.detached_blocked > before.detached_blocked);
+    // By either reason: on a busy machine it may have lost it before it came to block.
+    CHECK(after.detached_blocked + after.detached_running >
+          before.detached_blocked + before.detached_running);
     CHECK(after.interrupted_calls == before.interrupted_calls);
     CHECK(after.returns == after.detached_blocked + after.detached_running);
     return result;
@@ -267,7 +269,7 @@ TEST_CASE("what a goroutine does first when it comes back without a P") {
     enum action { end, park, start, unlock, announce, on_large_stack, tied };
     for (const action what : {end, park, start, unlock, announce, on_large_stack, tied}) {
         INFO("action " << static_cast<int>(what));
-        const auto before = counts();
+        const auto detached_before = detached();
         std::atomic<int> steps{0};
         run_on(1, [&] {
             auto c = make_chan<int>();
@@ -305,8 +307,8 @@ TEST_CASE("what a goroutine does first when it comes back without a P") {
                     ++steps;
                 });
             }
-            wait_until([&] { return counts().detached_blocked > before.detached_blocked; },
-                       "the reader to lose its P");
+            // Not "because it blocks": on a busy machine it may have lost it before it came to do so.
+            wait_until([&] { return detached() > detached_before; }, "the reader to lose its P");
             pipe.send_byte();
             all.wait();
         });

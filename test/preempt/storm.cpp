@@ -5,6 +5,8 @@
 // since Catch2's assertions are for its own thread only.
 #include <catch2/catch.hpp>
 
+#include <vole/iter.hpp>
+
 #include "test/preempt/preempt_support.hpp"
 
 #include <algorithm>
@@ -319,6 +321,16 @@ void start_goroutines(counter& done) {
     }
 }
 
+void resume_coroutines(counter& done) {
+    while (going_on()) {
+        auto numbers = iter::pull([](iter::yielder<long> yield) {
+            for (long i = 0; yield(i); ++i) linger(20);
+        });
+        for (long i = 0; i < 100; ++i) EXPECT(*numbers.next() == i);
+        ++done;
+    }
+}
+
 void compute(counter& done) {
     random_numbers random{11};
     while (going_on()) {
@@ -357,6 +369,7 @@ constexpr std::array tasks{
     task{"use_channels", use_channels, true},
     task{"lock_ours", lock_ours, true},
     task{"start_goroutines", start_goroutines, true},
+    task{"resume_coroutines", resume_coroutines, true},
     task{"compute", compute, true},
 };
 

@@ -107,12 +107,12 @@ struct pair {
 
 /// Keeps many values alive over each switch: the compiler puts them where the ABI says that a call keeps
 /// them, in integer and floating-point registers, and the port must have kept them.
-[[gnu::noinline]] bool busy(arch::gobuf* mine, arch::gobuf* theirs, std::uint64_t seed,
-                            int rounds) {
+template <class Switch>
+[[gnu::noinline]] bool busy(Switch change, std::uint64_t seed, int rounds) {
     std::uint64_t a = seed, b = seed * 3, c = seed * 5, d = seed * 7, e = seed * 11, f = seed * 13;
     double u = static_cast<double>(seed), v = u * 2, w = u * 3, x = u * 4, y = u * 5, z = u * 6;
     for (int i = 0; i < rounds; ++i) {
-        arch::vole_switch(mine, theirs);
+        change();
         a += 1, b += a, c += 3, d += 5, e += 7, f += 11;
         u += 1, v += 2, w += 3, x += 4, y += 5, z += 6;
     }
@@ -166,13 +166,37 @@ TEST_CASE("arch: a switch keeps what the ABI says a call keeps", "[unit][arch]")
         &p.main, p.stack.top(),
         [](void* arg) {
             auto& q = *static_cast<pair*>(arg);
-            other_ok = busy(&q.other, &q.main, 1000003, other_rounds);
+            other_ok = busy([&q] { arch::vole_switch(&q.other, &q.main); }, 1000003, other_rounds);
             arch::vole_gogo(&q.main);
         },
         &p);
-    const bool main_ok = busy(&p.main, &p.other, 77, rounds);
+    const bool main_ok = busy([&p] { arch::vole_switch(&p.main, &p.other); }, 77, rounds);
     CHECK(main_ok);
     CHECK(other_ok);
+}
+
+TEST_CASE("arch: an exchange keeps the same, and the rounding mode of each side", "[unit][arch]") {
+    pair p;  // `main` holds the side that does not run
+    static bool other_ok = false;
+    static int other_rounds = 0;
+    const int before = std::fegetround();
+    const int rounds = other_rounds = vole::test::scaled(100'000);
+    arch::vole_mcall(
+        &p.main, p.stack.top(),
+        [](void* arg) {
+            auto& q = *static_cast<pair*>(arg);
+            std::fesetround(FE_UPWARD);
+            const auto change = [&q] { arch::vole_exchange(&q.main); };
+            other_ok = busy(change, 1000003, other_rounds) && std::fegetround() == FE_UPWARD;
+            arch::vole_gogo(&q.main);
+        },
+        &p);
+    const arch::resume_point r = port::resume(p.main);
+    CHECK(p.stack.holds(reinterpret_cast<const void*>(r.sp)));
+    const bool main_ok = busy([&p] { arch::vole_exchange(&p.main); }, 77, rounds);
+    CHECK(main_ok);
+    CHECK(other_ok);
+    CHECK(std::fegetround() == before);
 }
 
 TEST_CASE("arch: a suspended context tells where it goes on", "[unit][arch]") {

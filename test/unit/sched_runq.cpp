@@ -48,6 +48,7 @@ TEST_CASE("SCHED-13 the ring keeps order and holds 256", "[unit][runq]") {
 
 TEST_CASE("SCHED-13 runnext is one slot of its own", "[unit][runq]") {
     auto q = std::make_unique<run_queue>();
+    q->set_sharing(GENERATE(sharing::exchanged, sharing_with_thieves()));
     auto gs = make_gs(3);
     CHECK(q->pop_next() == nullptr);
     CHECK(q->exchange_next(&gs[0]) == nullptr);
@@ -56,8 +57,8 @@ TEST_CASE("SCHED-13 runnext is one slot of its own", "[unit][runq]") {
     CHECK_FALSE(q->empty());
     CHECK_FALSE(q->empty_hint());
     CHECK(q->peek_next() == &gs[1]);
-    CHECK_FALSE(q->steal_next(&gs[0]));
-    CHECK(q->steal_next(&gs[1]));
+    CHECK_FALSE(q->steal_next(&gs[0], &gs));
+    CHECK(q->steal_next(&gs[1], &gs));
     CHECK(q->pop_next() == nullptr);
     CHECK(q->empty());
 }
@@ -111,6 +112,7 @@ TEST_CASE("SCHED-23 an owner and thieves: each goroutine exactly once", "[unit][
     const std::size_t total = vole::test::scaled<std::size_t>(200'000);
     constexpr int thieves = 3;
     auto q = std::make_unique<run_queue>();
+    q->set_sharing(GENERATE(sharing::exchanged, sharing_with_thieves()));
     auto gs = make_gs(total);
     std::vector<std::atomic<int>> seen(total);
     std::atomic<bool> done{false};
@@ -125,7 +127,8 @@ TEST_CASE("SCHED-23 an owner and thieves: each goroutine exactly once", "[unit][
                 if (G* g = q->steal_into(*mine, &count)) {
                     seen[g->id].fetch_add(1);
                     for (const auto id : drain(*mine)) seen[id].fetch_add(1);
-                } else if (G* next = q->peek_next(); next != nullptr && q->steal_next(next)) {
+                } else if (G* next = q->peek_next();
+                           next != nullptr && q->steal_next(next, mine.get())) {
                     seen[next->id].fetch_add(1);
                 } else if (last_look) {
                     return;
@@ -162,6 +165,78 @@ TEST_CASE("SCHED-23 an owner and thieves: each goroutine exactly once", "[unit][
     for (const auto& n : seen) wrong += n.load() != 1;
     CHECK(wrong == 0);
     CHECK(q->empty());
+}
+
+TEST_CASE("SCHED-24 what was stolen from runnext may come back into it", "[unit][runq]") {
+    auto q = std::make_unique<run_queue>();
+    q->set_sharing(sharing_with_thieves());
+    auto gs = make_gs(2);
+    const auto steal = [&](G* g) { return q->steal_next(g, &gs); };
+    CHECK(q->exchange_next(&gs[0]) == nullptr);
+    REQUIRE(steal(&gs[0]));
+    SECTION("at once") {
+        CHECK(q->exchange_next(&gs[0]) == nullptr);
+        CHECK(q->pop_next() == &gs[0]);
+    }
+    SECTION("after another one") {
+        CHECK(q->exchange_next(&gs[1]) == nullptr);
+        CHECK(q->exchange_next(&gs[0]) == &gs[1]);
+        CHECK(q->pop_next() == &gs[0]);
+    }
+    SECTION("after a look into the empty slot, and again stolen") {
+        CHECK(q->pop_next() == nullptr);
+        CHECK(q->exchange_next(&gs[0]) == nullptr);
+        CHECK(steal(&gs[0]));
+        CHECK(q->pop_next() == nullptr);
+    }
+    SECTION("after there was only one P for a while") {
+        q->set_sharing(sharing::alone);
+        CHECK(q->exchange_next(&gs[0]) == nullptr);
+        q->set_sharing(sharing_with_thieves());
+        CHECK(q->pop_next() == &gs[0]);
+    }
+    CHECK(q->empty());
+}
+
+TEST_CASE("SCHED-24 a slot that is filled and emptied, and thieves: each goroutine exactly once",
+          "[unit][runq]") {
+    const std::size_t total = vole::test::scaled<std::size_t>(2'000'000);
+    auto q = std::make_unique<run_queue>();
+    q->set_sharing(GENERATE(sharing::exchanged, sharing_with_thieves()));
+    auto gs = make_gs(64);  // few, so that they come back soon
+    std::vector<std::atomic<bool>> out(gs.size());
+    std::atomic<std::size_t> wrong{0};
+    std::atomic<std::size_t> stolen{0};
+    std::atomic<bool> done{false};
+    const auto took = [&](const G* g) {
+        if (!out[g->id].exchange(false)) wrong.fetch_add(1);
+    };
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 3; ++i) {
+        threads.emplace_back([&, name = std::make_unique<run_queue>()] {
+            while (!done.load()) {
+                G* next = q->peek_next();
+                if (next != nullptr && q->steal_next(next, name.get())) {
+                    took(next);
+                    stolen.fetch_add(1);
+                }
+            }
+        });
+    }
+    std::size_t at = 0;
+    for (std::size_t i = 0; i < total || stolen.load() < 100; ++i) {
+        while (out[at].load()) at = (at + 1) % gs.size();
+        out[at].store(true);
+        if (G* old = q->exchange_next(&gs[at]); old != nullptr) took(old);
+        if (i % 4 != 0) {
+            if (G* g = q->pop_next(); g != nullptr) took(g);
+        }
+    }
+    done.store(true);
+    for (auto& t : threads) t.join();
+    if (G* g = q->pop_next(); g != nullptr) took(g);
+    CHECK(wrong.load() == 0);
+    for (const auto& still : out) CHECK_FALSE(still.load());
 }
 
 TEST_CASE("SCHED-16 lists of goroutines keep order and count", "[unit][runq]") {

@@ -231,6 +231,8 @@ class defer_list {
 std::optional<panic_value> recover();
 
 namespace detail {
+/// Where recover() would give a panic: its exception, which goes on its way. Else null.
+std::exception_ptr passing_exception() noexcept;
 void run_recovering(void (*fn)(void*), void* arg);
 }
 

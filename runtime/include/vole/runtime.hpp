@@ -205,6 +205,7 @@ class external_waker {
 struct runtime_stats {
     std::uint64_t goroutines;              ///< user goroutines that exist now
     std::uint64_t goroutines_created;      ///< since the runtime started
+    std::uint64_t coroutines;              ///< that exist now and have not ended
     std::uint64_t threads;                 ///< threads of the runtime now (Ms), sysmon not counted
     std::uint64_t threads_created;         ///< since the runtime started
     std::uint64_t procs;                   ///< Ps

@@ -38,9 +38,21 @@ struct recover_frame : guard {
 /// Of the running goroutine or the thread; null: none.
 recover_frame* innermost_frame() noexcept;
 
-/// Runs fn(arg) as the whole of g, the running goroutine. An exception that leaves it is reported, or given if it is to be
+/// Runs fn(arg) as the whole of the running goroutine. An exception that leaves it is reported, or given if it is to be
 /// kept (null: there was none).
-std::exception_ptr run_outermost(G* g, void (*fn)(void*), void* arg, bool keep_exception);
+std::exception_ptr run_outermost(void (*fn)(void*), void* arg, bool keep_exception);
+
+/// How something ended that nothing leaves: what is to go on elsewhere. Neither: as usual.
+struct outcome {
+    panic_record* panic = nullptr;  // one reference
+    bool goexit = false;
+};
+/// Runs fn(arg) as the whole of a coroutine's stack.
+outcome run_contained(void (*fn)(void*), void* arg) noexcept;
+/// Goes on with it in the caller: throws, calls goexit, or returns. Needs throw_bytes of stack.
+void continue_with(const outcome& o);
+/// As of a panic that nobody catches. What is left of a goexit is forgotten.
+void report_outcome(const outcome& o) noexcept;
 
 /// goexit() begins: claims the innermost frame. `pending`: a panic that deferred calls of the last goexit
 /// have begun.
@@ -48,8 +60,7 @@ void claim_for_goexit(panic_record* pending) noexcept;
 
 void drop_carried(recover_frame* f) noexcept;
 
-/// What throwing, and reporting, may need of the stack.
-inline constexpr std::size_t throw_bytes = 12 * 1024;
+/// What reporting may need of the stack.
 inline constexpr std::size_t report_bytes =
     128 * 1024;  // demangling a long name takes a third of it
 

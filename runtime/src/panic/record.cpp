@@ -9,6 +9,7 @@
 #include <new>
 #include <typeinfo>
 
+#include "runtime/internal/bubble.hpp"
 #include "runtime/internal/park.hpp"
 #include "runtime/src/panic/frames.hpp"
 #include "runtime/src/panic/value.hpp"
@@ -70,7 +71,7 @@ panic_record* make_record(void* object) {
         r->goroutine = g->id;
         r->parent = g->parent_id;
         r->created_at = reinterpret_cast<std::uintptr_t>(g->created_at);
-        if (g->name != nullptr) r->name = g->name;
+        if (name_of(g) != nullptr) r->name = name_of(g);
     }
     _Unwind_Backtrace(at_frame, r);
     return r;

@@ -56,10 +56,12 @@ void claim_for_goexit(recover_frame* f, panic_record* pending) noexcept {
     }
 }
 
-// Puts a frame into the list for its lifetime.
+// Puts a frame into the list for its lifetime. Which goroutine's list that is may change meanwhile: a coroutine takes its
+// frames along to whoever resumes it.
 class frame_scope {
   public:
-    frame_scope(recover_frame* f, recover_frame** list) noexcept : f_(f), list_(list) {
+    explicit frame_scope(recover_frame* f) noexcept : f_(f) {
+        recover_frame** list = list_of_frames();
         f->outer = *list;
         *list = f;
     }
@@ -70,14 +72,14 @@ class frame_scope {
     frame_scope& operator=(const frame_scope&) = delete;
 
     void end() noexcept {
-        *list_ = f_->outer;
+        *list_of_frames() = f_->outer;
         f_ = nullptr;
     }
 
   private:
     // By forced unwinding.
     void leave() noexcept {
-        *list_ = f_->outer;
+        *list_of_frames() = f_->outer;
         panic_record* pending = f_->panic;
         f_->panic = nullptr;
         if (f_->claimed == claim::goexit && f_->outer != nullptr) {
@@ -88,7 +90,6 @@ class frame_scope {
         drop_carried(f_);
     }
     recover_frame* f_;
-    recover_frame** list_;
 };
 
 // What an inner frame knew of the exception, or a new one.
@@ -110,32 +111,38 @@ void on_recoverable(guard* self, _Unwind_Exception* e) {
     claim_for_exception(static_cast<recover_frame*>(self), e);
 }
 
+// The frame's part is over. e: what was stopped there. Throws nothing.
+outcome end_frame(recover_frame& f, _Unwind_Exception* e) noexcept {
+    abi::__cxa_begin_catch(e);
+    abi::__cxa_end_catch();  // the record keeps it if it is still wanted
+    outcome o;
+    o.goexit = f.ending;
+    o.panic = f.panic;
+    f.panic = nullptr;
+    return o;
+}
+
 struct arrival {
     recover_frame* f;
     _Unwind_Exception* e;
 };
 
-// The frame's part is over; what is pending goes on.
-void arrive(const arrival& a) {
-    recover_frame& f = *a.f;
-    abi::__cxa_begin_catch(a.e);
-    abi::__cxa_end_catch();  // the record keeps it if it is still wanted
-    panic_record* r = f.panic;
-    f.panic = nullptr;
-    if (f.ending) goexit_with(r);
-    if (r == nullptr) return;  // recovered
-    std::exception_ptr going_on = r->exception;
-    if (f.outer != nullptr) {
-        drop_carried(f.outer);
-        f.outer->carried = r;
+}  // namespace
+
+// What is pending goes on.
+void continue_with(const outcome& o) {
+    if (o.goexit) goexit_with(o.panic);
+    if (o.panic == nullptr) return;  // recovered, or there was nothing
+    std::exception_ptr going_on = o.panic->exception;
+    if (recover_frame* f = innermost_frame(); f != nullptr) {
+        drop_carried(f);
+        f->carried = o.panic;
     } else {
-        drop_reference(r);
+        drop_reference(o.panic);
     }
     if (going_on == nullptr) throw runtime_error("vole: an exception that is not of C++");
     std::rethrow_exception(std::move(going_on));
 }
-
-}  // namespace
 
 void drop_carried(recover_frame* f) noexcept {
     if (f->carried == nullptr) return;
@@ -150,7 +157,7 @@ void claim_for_goexit(panic_record* pending) noexcept {
 void run_recovering(void (*fn)(void*), void* arg) {
     recover_frame f;
     f.seen = on_recoverable;
-    frame_scope scope(&f, list_of_frames());
+    frame_scope scope(&f);
     _Unwind_Exception* e = call_guarded(fn, arg, &f);
     scope.end();
     if (f.carried != nullptr) [[unlikely]]
@@ -159,7 +166,36 @@ void run_recovering(void (*fn)(void*), void* arg) {
         return;
     arrival a{&f, e};
     call_with_room(
-        throw_bytes, [](void* p) { arrive(*static_cast<const arrival*>(p)); }, &a);
+        throw_bytes,
+        [](void* p) {
+            const auto* at = static_cast<const arrival*>(p);
+            continue_with(end_frame(*at->f, at->e));
+        },
+        &a);
+}
+
+// ---- the outermost frame of a coroutine -------------------------------------------------------
+
+outcome run_contained(void (*fn)(void*), void* arg) noexcept {
+    recover_frame f;
+    f.seen = on_recoverable;
+    f.stops_goexit = true;
+    frame_scope scope(&f);
+    _Unwind_Exception* e = call_guarded(fn, arg, &f);
+    scope.end();
+    if (f.carried != nullptr) [[unlikely]]
+        drop_carried(&f);
+    if (e == nullptr) [[likely]]
+        return {};
+    if (e->exception_class != goexit_class) return end_frame(f, e);
+    stopped_goexit(e, 0, false);
+    return {.panic = f.panic, .goexit = true};
+}
+
+void report_outcome(const outcome& o) noexcept {
+    if (o.panic == nullptr) return;
+    report_with_room(o.panic);
+    deep([&o] { drop_reference(o.panic); });
 }
 
 // ---- the outermost frame of a goroutine -------------------------------------------------------
@@ -175,12 +211,12 @@ void on_uncaught(guard* self, _Unwind_Exception* e) {
 
 }  // namespace
 
-std::exception_ptr run_outermost(G* g, void (*fn)(void*), void* arg, bool keep_exception) {
+std::exception_ptr run_outermost(void (*fn)(void*), void* arg, bool keep_exception) {
     recover_frame f;
     f.seen = on_uncaught;
     f.outermost = true;
     f.keeps_exception = keep_exception;
-    frame_scope scope(&f, &g->frames);
+    frame_scope scope(&f);
     _Unwind_Exception* e = call_guarded(fn, arg, &f);
     scope.end();
     if (f.carried != nullptr) [[unlikely]]
@@ -309,17 +345,31 @@ void run_deferred(const deferred_call& call) {
     run_in_frame(f, call, f->claimed != claim::none && f->uncaught == uncaught);
 }
 
+namespace {
+
+// That recover() may end; null: none.
+panic_record* recoverable() noexcept {
+    const recover_frame* f = innermost_frame();
+    const bool any = f != nullptr && f->in_deferred && f->panic != nullptr && !f->panic->recovered;
+    return any ? f->panic : nullptr;
+}
+
+}  // namespace
+
+std::exception_ptr passing_exception() noexcept {
+    const panic_record* r = recoverable();
+    return r != nullptr ? r->exception : nullptr;
+}
+
 }  // namespace vole::detail
 
 namespace vole::inline v0 {
 
 std::optional<panic_value> recover() {
-    const detail::recover_frame* f = detail::innermost_frame();
-    if (f == nullptr || !f->in_deferred || f->panic == nullptr || f->panic->recovered) {
-        return std::nullopt;
-    }
-    f->panic->recovered = true;
-    return panic_value(detail::add_reference(f->panic));
+    detail::panic_record* r = detail::recoverable();
+    if (r == nullptr) return std::nullopt;
+    r->recovered = true;
+    return panic_value(detail::add_reference(r));
 }
 
 defer_list::~defer_list() noexcept(false) {

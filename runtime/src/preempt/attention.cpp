@@ -1,7 +1,5 @@
 // What a thread does about M::attention when it enters the runtime (internal/entry.hpp).
 // Stack: goroutine, also a small one. May switch.
-#include <sched.h>
-
 #include "runtime/internal/deep.hpp"
 #include "runtime/internal/entry.hpp"
 #include "runtime/internal/fatal.hpp"
@@ -15,11 +13,7 @@ VOLE_FITS_SMALL_STACK;
 void await_retake(M* m) noexcept {
     // acquire: pairs with the release of sysmon's answer.
     for (int i = 0; (m->attention.load(memory_order_acquire) & attend_retaking) != 0; ++i) {
-        if (i < 100) {
-            arch::this_port::pause();
-        } else {
-            sched_yield();
-        }
+        spin_or_yield(i);
     }
 }
 

@@ -44,6 +44,7 @@ void count_frozen() noexcept {
 // Who goes on with the P; `to` null: the world is being stopped, or nobody, if why says so.
 struct successor {
     M* to = nullptr;
+    note* wake = nullptr;  // it has been left the P
     refusal why = refusal::none;
 };
 
@@ -84,7 +85,7 @@ bool only_hogs_wait(const P* p) noexcept VOLE_REQUIRES(sched.mu) {
 successor choose(P* p) noexcept VOLE_REQUIRES(sched.mu) {
     if (sched.stopping.load(memory_order_relaxed)) return {};
     const bool full = frozen_threads() >= preempt_settings.max_frozen;
-    const bool nothing_else = p->runq.empty_hint() && sched.global.size() == 0;
+    const bool nothing_else = p->runq.empty_hint() && sched.global.size() == 0 && !timers_due(p);
     // Not when the next start is due: prefer_frozen will count it.
     if (sched.frozen.size != 0 && !nothing_else) pass_by_hogs(p);
     const bool hog_waits = more_than_running() && (starts_of_hogs + 1) % hog_starts != 0 &&
@@ -92,15 +93,17 @@ successor choose(P* p) noexcept VOLE_REQUIRES(sched.mu) {
     if (sched.frozen.size != 0 && (full || nothing_else || hog_waits)) {
         if (hog_waits) ++starts_of_hogs;
         --sched.locked_m_idle;
-        return {global_take_frozen()->locked_m};
+        M* to = global_take_frozen()->locked_m;
+        to->spinning = false;
+        to->next_p = p;
+        return {to, &to->parked};
     }
-    if (nothing_else) return {nullptr, refusal::work};
-    if (full) return {nullptr, refusal::cap};
-    M* idle = sched.idle_ms;
-    if (idle == nullptr) return {nullptr, refusal::thread};
-    sched.idle_ms = idle->link;
-    --sched.idle_m_count;
-    return {idle};
+    if (nothing_else) return {.why = refusal::work};
+    if (full) return {.why = refusal::cap};
+    const sleeper idle = idle_m_take(p);
+    if (idle.m == nullptr) return {.why = refusal::thread};
+    idle.m->spinning = false;
+    return {idle.m, idle.wake};
 }
 
 // The goroutine is in the queue from here on, tied to m.
@@ -113,12 +116,10 @@ void queue_frozen(M* m, G* g, g_status from) noexcept VOLE_REQUIRES(sched.mu) {
     ++sched.sleep_generation;
 }
 
-void hand_over(P* p, M* to) noexcept {
-    if (to != nullptr) {
-        to->spinning = false;
-        to->next_p = p;
+void hand_over(P* p, const successor& next) noexcept {
+    if (next.to != nullptr) {
         sched.futex_wakes.fetch_add(1, memory_order_relaxed);
-        to->parked.wake();
+        next.wake->wake();
         return;
     }
     p->status.store(p_status::stopped, memory_order_release);
@@ -184,7 +185,7 @@ refusal freeze_with_p(M* m, G* g, void* context) noexcept {
     told.to_tid = next.to != nullptr ? next.to->tid.load(memory_order_relaxed) : 0;
     tell(told);
     const std::int64_t since = preempt_is_told ? nanotime() : 0;
-    hand_over(p, next.to);
+    hand_over(p, next);
     sleep_frozen(m, g, tied, context);
     told.kind = preempt_event::what::resumed;
     told.ns = preempt_is_told ? nanotime() - since : 0;

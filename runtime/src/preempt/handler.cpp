@@ -97,7 +97,7 @@ refusal stop(M* m, void* context) noexcept {
         if (arch::in_port_code(arch::this_port::interrupted(context).pc)) return refusal::code;
         if (m->p != nullptr && m->p->runq.empty_hint() &&
             sched.global_size.load(memory_order_relaxed) == 0 &&
-            !sched.stopping.load(memory_order_relaxed)) {
+            !sched.stopping.load(memory_order_relaxed) && !timers_due(m->p)) {
             return refusal::work;
         }
         if (inject(m, g, context)) return refusal::none;

@@ -33,7 +33,7 @@ namespace {
 template <class Port>
 bool prepare() noexcept {
     if constexpr (Port::can_inject) {
-        Port::prepare_morestack();
+        Port::prepare();
         return Port::prepare_injection();
     }
     return false;

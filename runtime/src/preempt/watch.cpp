@@ -66,7 +66,7 @@ bool is_blocked(const M* m, std::int64_t ran, std::int64_t window) noexcept {
 
 bool others_wait(const P* p) noexcept {
     return !p->runq.empty_hint() || sched.global_size.load(memory_order_relaxed) != 0 ||
-           sched.stopping.load(memory_order_relaxed);
+           sched.stopping.load(memory_order_relaxed) || timers_due(p);
 }
 
 // A thread that can go on with the P: the handler cannot make one.

@@ -4,6 +4,7 @@
 // Asked by the last thread that goes to sleep. Nothing is reported unless a run() waits, and
 // nothing while something may still come from outside:
 //  - an external_waker exists, or an ordinary thread is blocked in one of our operations;
+//  - a deadline is pending in a heap of timers;
 //  - a goroutine is in blocking() or a system call: its thread does not count as asleep;
 //  - the process has a thread that we did not create and that is not waiting in run(): it may
 //    send, unlock or start goroutines at any time. The kernel says how many threads there are.
@@ -31,6 +32,7 @@ bool everything_asleep() noexcept VOLE_REQUIRES(sched.mu) {
         return false;
     }
     if (global_count() != 0 || sched.stopping.load(memory_order_relaxed)) return false;
+    if (sched.keeper != nullptr || timers_pending()) return false;
     const std::uint32_t n = sched.procs.load(memory_order_relaxed);
     if (sched.idle_p_count.load(memory_order_relaxed) != n) return false;
     for (std::uint32_t i = 0; i < n; ++i) {

@@ -52,6 +52,9 @@ void acquire_p(M* m, P* p) noexcept {
     m->p = p;
     p->m.store(m, memory_order_release);
     p->status.store(p_status::running, memory_order_release);
+    // seq_cst: pairs with deep_sleep, as the count of idle Ps does that p has left before.
+    if (sched.sysmon_waiting.load(memory_order_seq_cst)) [[unlikely]]
+        wake_sysmon();
 }
 
 P* release_p(M* m) noexcept {
@@ -94,21 +97,40 @@ void wake_slow() noexcept {
     start_m(p, true);
 }
 
+void idle_m_put(M* m) noexcept {
+    m->link = sched.idle_ms;
+    sched.idle_ms = m;
+    ++sched.idle_m_count;
+    ++sched.sleep_generation;
+}
+
+void idle_m_remove(M* m) noexcept {
+    M** at = &sched.idle_ms;
+    while (*at != m) at = &(*at)->link;
+    *at = m->link;
+    --sched.idle_m_count;
+}
+
+// Whoever keeps the time goes on with that if another one will do.
+sleeper idle_m_take(P* p) noexcept {
+    M* m = sched.idle_ms;
+    if (m == nullptr) return {nullptr, nullptr};
+    if (m == sched.keeper && m->link != nullptr) m = m->link;
+    idle_m_remove(m);
+    m->next_p = p;
+    return {m, m == sched.keeper ? &sched.keeper_note : &m->parked};
+}
+
 bool start_m(P* p, bool spinning) noexcept {
-    M* m = nullptr;
+    sleeper idle{};
     {
         lock_guard held(sched.mu);
-        m = sched.idle_ms;
-        if (m != nullptr) {
-            sched.idle_ms = m->link;
-            --sched.idle_m_count;
-        }
+        idle = idle_m_take(p);
+        if (idle.m != nullptr) idle.m->spinning = spinning;
     }
-    if (m != nullptr) {
-        m->spinning = spinning;
-        m->next_p = p;
+    if (idle.m != nullptr) {
         sched.futex_wakes.fetch_add(1, memory_order_relaxed);
-        m->parked.wake();
+        idle.wake->wake();
         return true;
     }
     bool made = false;
@@ -123,6 +145,13 @@ bool start_m(P* p, bool spinning) noexcept {
     return false;
 }
 
+namespace {
+void nothing_runs() noexcept {
+    review_keeper();
+    check_deadlock();
+}
+}  // namespace
+
 void stop_m(M* m) noexcept {
     if (m->spinning) {
         m->spinning = false;
@@ -131,13 +160,10 @@ void stop_m(M* m) noexcept {
     bool last = false;
     {
         lock_guard held(sched.mu);
-        m->link = sched.idle_ms;
-        sched.idle_ms = m;
-        ++sched.idle_m_count;
-        ++sched.sleep_generation;
+        idle_m_put(m);
         last = sched.idle_m_count + sched.locked_m_idle == sched.m_count;
     }
-    if (last) check_deadlock();
+    if (last) nothing_runs();
     sched.futex_sleeps.fetch_add(1, memory_order_relaxed);
     m->parked.sleep();
     m->parked.clear();
@@ -170,6 +196,7 @@ void hand_off(P* p) noexcept {
         work = other != nullptr && !other->runq.empty();
     }
     if (work) wake();
+    watch_first_deadline();
 }
 
 void stop_locked_m(M* m) noexcept {
@@ -181,7 +208,7 @@ void stop_locked_m(M* m) noexcept {
         ++sched.sleep_generation;
         last = sched.idle_m_count + sched.locked_m_idle == sched.m_count;
     }
-    if (last) check_deadlock();
+    if (last) nothing_runs();
     sched.futex_sleeps.fetch_add(1, memory_order_relaxed);
     m->parked.sleep();
     m->parked.clear();

@@ -62,7 +62,7 @@ void start(int max_procs) {
         pthread_atfork(nullptr, nullptr, poison_child);
         install_fault_handler();
         install_terminate_handler();
-        arch::this_port::prepare_morestack();
+        arch::this_port::prepare();
         enable_restartable_release();
     }
     // The first thread: without any there would be nobody to do what later fails to get one.
@@ -112,7 +112,7 @@ void main_entry(void* closure) {
     main_call* call = *static_cast<main_call**>(closure);
     G* g = current_g();
     g->is_main = true;
-    call->error = run_outermost(g, call->fn, call->arg, true);
+    call->error = run_outermost(call->fn, call->arg, true);
     g->is_main = false;
     {
         const runtime_pin pin;

@@ -62,7 +62,7 @@ bool run_queue::empty() const noexcept {
     for (;;) {
         const std::uint32_t h = head_.load(memory_order_acquire);
         const std::uint32_t t = tail_.load(memory_order_acquire);
-        const G* next = next_.load(memory_order_seq_cst);
+        const G* next = next_.peek_in_order();
         if (t == tail_.load(memory_order_acquire)) return h == t && next == nullptr;
     }
 }

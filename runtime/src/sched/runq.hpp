@@ -12,8 +12,7 @@
 // (acquire), tail (acquire), reads slots, then moves head by compare-and-swap (release), which
 // fails if anybody else consumed meanwhile, so a stale slot is never used. The owner reads head
 // with acquire before it overwrites a slot: pairs with that release, so the reads are done.
-// runnext: exchanged by everybody. The exchange that fills it is seq_cst: it is the "publish" half
-// of the wake-up argument in idle.cpp.
+// runnext: see runnext.hpp.
 //
 // Stack: any, on the thread that owns the P, except steal_* (any thread that holds another P).
 #pragma once
@@ -21,6 +20,7 @@
 #include <cstdint>
 
 #include "runtime/internal/g.hpp"
+#include "runtime/src/sched/runnext.hpp"
 
 namespace vole::inline v0::detail {
 
@@ -105,17 +105,15 @@ class run_queue {
   public:
     static constexpr std::uint32_t capacity = 256;
 
-    /// Whether there are other Ps, who may steal. Without, the owner needs no read-modify-write,
-    /// 7 ns each. Changed only while the world is stopped.
-    void set_shared(bool shared) noexcept { shared_ = shared; }
+    /// Without other Ps, who may steal, the owner needs no read-modify-write, 7 ns each. Changed only
+    /// while the world is stopped.
+    void set_sharing(sharing s) noexcept {
+        shared_ = s != sharing::alone;
+        next_.set_sharing(s);
+    }
 
     /// Makes g the next to run; gives back the goroutine it displaces.
-    G* exchange_next(G* g) noexcept {
-        if (shared_) return next_.exchange(g, memory_order_seq_cst);
-        G* old = next_.load(memory_order_relaxed);
-        next_.store(g, memory_order_relaxed);
-        return old;
-    }
+    G* exchange_next(G* g) noexcept { return next_.exchange(g); }
 
     /// Owner only. False: the ring is full.
     bool push(G* g) noexcept {
@@ -131,14 +129,7 @@ class run_queue {
     bool take_half(g_list& out) noexcept;
 
     /// Owner only.
-    G* pop_next() noexcept {
-        G* g = next_.load(memory_order_relaxed);
-        if (g == nullptr) return nullptr;
-        // acquire: pairs with exchange_next, for a runnext filled by a previous owner of the P.
-        if (shared_) return next_.exchange(nullptr, memory_order_acquire);
-        next_.store(nullptr, memory_order_relaxed);
-        return g;
-    }
+    G* pop_next() noexcept { return next_.pop(); }
     G* pop() noexcept {
         std::uint32_t h = head_.load(memory_order_acquire);
         for (;;) {
@@ -157,7 +148,7 @@ class run_queue {
     /// Whether there is anything; a snapshot without an order between its parts, good as a hint.
     bool empty_hint() const noexcept {
         return head_.load(memory_order_relaxed) == tail_.load(memory_order_relaxed) &&
-               next_.load(memory_order_relaxed) == nullptr;
+               next_.peek() == nullptr;
     }
     bool ring_empty() const noexcept {
         return head_.load(memory_order_relaxed) == tail_.load(memory_order_relaxed);
@@ -178,12 +169,9 @@ class run_queue {
 
     /// Moves half of this ring to `to`'s and returns the last of them, to be run at once.
     G* steal_into(run_queue& to, std::uint32_t* count) noexcept;
-    /// Takes runnext if it is still `seen`.
-    G* peek_next() const noexcept { return next_.load(memory_order_relaxed); }
-    bool steal_next(G* seen) noexcept {
-        return next_.compare_exchange_strong(seen, nullptr, memory_order_acquire,
-                                             memory_order_relaxed);
-    }
+    /// Takes runnext if it is still `seen`. Names the thief: see runnext.hpp.
+    bool steal_next(G* seen, const void* thief) noexcept { return next_.steal(seen, thief); }
+    G* peek_next() const noexcept { return next_.peek(); }
 
   private:
     friend struct debug_offsets;
@@ -191,7 +179,7 @@ class run_queue {
 
     alignas(64) atomic<std::uint32_t> head_{0};
     alignas(64) atomic<std::uint32_t> tail_{0};
-    atomic<G*> next_{nullptr};
+    runnext next_;
     bool shared_ = true;
     atomic<G*> ring_[capacity] = {};
 };

@@ -49,8 +49,56 @@ inline void tell_new_stack(G* g) noexcept {
 inline void tell_dead_stack(G* g) noexcept {
     __asan_unpoison_memory_region(g->stack->lo, g->stack->bytes);
 }
+// Coroutines: both stacks are the same goroutine's.
+struct coroutine_sanitizer {
+    void* unused;
+};
+inline void tell_new_coroutine(coroutine_sanitizer&, const stack_segment* s) noexcept {
+    __asan_unpoison_memory_region(s->lo, s->bytes);
+}
+inline void tell_dead_coroutine(coroutine_sanitizer&, const stack_segment* s) noexcept {
+    __asan_unpoison_memory_region(s->lo, s->bytes);
+}
+inline void exchange_sanitizer(G*, coroutine_sanitizer&) noexcept {}
+/// `save`: of the side that is left; null: for good.
+inline void tell_change(void** save, const G* g) noexcept {
+    __sanitizer_start_switch_fiber(save, g->stack->lo, g->stack->bytes);
+}
+inline void tell_changed(void* saved) noexcept {
+    __sanitizer_finish_switch_fiber(saved, nullptr, nullptr);
+}
 // Frames that are unwound by force do not clear their red zones; exceptions are known to ASan.
 inline void tell_unwinding() noexcept { __asan_handle_no_return(); }
+
+// A call on another stack, which comes back. ASan believes that we are where it last was told; this tells it, on the new
+// stack already. When an exception leaves, frames on both stacks have not cleared their red zones: ASan does that on
+// throwing, but for one stack.
+class asan_visit {
+  public:
+    asan_visit(const void* lo, std::size_t bytes) noexcept : here_(lo), here_bytes_(bytes) {
+        __sanitizer_start_switch_fiber(&fake_stack_, lo, bytes);
+        __sanitizer_finish_switch_fiber(nullptr, &before_, &before_bytes_);
+    }
+    ~asan_visit() {
+        if (!returned_) {
+            __asan_unpoison_memory_region(here_, here_bytes_);
+            __asan_unpoison_memory_region(before_, before_bytes_);
+        }
+        __sanitizer_start_switch_fiber(nullptr, before_, before_bytes_);
+        __sanitizer_finish_switch_fiber(fake_stack_, nullptr, nullptr);
+    }
+    asan_visit(const asan_visit&) = delete;
+    asan_visit& operator=(const asan_visit&) = delete;
+    void returned() noexcept { returned_ = true; }
+
+  private:
+    const void* here_;
+    std::size_t here_bytes_;
+    void* fake_stack_ = nullptr;
+    const void* before_ = nullptr;
+    std::size_t before_bytes_ = 0;
+    bool returned_ = false;
+};
 inline void tell_thread(M* m) noexcept {
     pthread_attr_t attr;
     void* lo = nullptr;
@@ -79,6 +127,24 @@ inline void tell_dead_stack(G* g) noexcept {
     give_fiber(g->sanitizer);
     g->sanitizer = nullptr;
 }
+struct coroutine_sanitizer {
+    void* fiber;
+};
+inline void tell_new_coroutine(coroutine_sanitizer& c, const stack_segment*) noexcept {
+    c.fiber = take_fiber();
+}
+inline void tell_dead_coroutine(coroutine_sanitizer& c, const stack_segment*) noexcept {
+    give_fiber(c.fiber);
+}
+VOLE_NO_TSAN inline void exchange_sanitizer(G* g, coroutine_sanitizer& c) noexcept {
+    void* other = c.fiber;
+    c.fiber = g->sanitizer;
+    g->sanitizer = other;
+}
+VOLE_NO_TSAN inline void tell_change(void**, const G* g) noexcept {
+    __tsan_switch_to_fiber(g->sanitizer, 0);
+}
+VOLE_NO_TSAN inline void tell_changed(void*) noexcept {}
 inline void tell_unwinding() noexcept {}
 inline void tell_thread(M* m) noexcept { m->sanitizer = __tsan_get_current_fiber(); }
 
@@ -88,6 +154,12 @@ inline void tell_leave(M*, G*, bool, G*) noexcept {}
 inline void tell_arrived(M*, G*) noexcept {}
 inline void tell_new_stack(G*) noexcept {}
 inline void tell_dead_stack(G*) noexcept {}
+struct coroutine_sanitizer {};
+inline void tell_new_coroutine(coroutine_sanitizer&, const stack_segment*) noexcept {}
+inline void tell_dead_coroutine(coroutine_sanitizer&, const stack_segment*) noexcept {}
+inline void exchange_sanitizer(G*, coroutine_sanitizer&) noexcept {}
+inline void tell_change(void**, const G*) noexcept {}
+inline void tell_changed(void*) noexcept {}
 inline void tell_unwinding() noexcept {}
 inline void tell_thread(M*) noexcept {}
 

@@ -14,6 +14,7 @@
 
 #include <pthread.h>
 
+#include <cstddef>
 #include <cstdint>
 
 #include <vole/runtime.hpp>
@@ -23,6 +24,7 @@
 #include "runtime/internal/lock.hpp"
 #include "runtime/internal/m.hpp"
 #include "runtime/internal/park.hpp"
+#include "runtime/internal/timers.hpp"
 #include "runtime/src/os/cpus.hpp"
 #include "runtime/src/preempt/preempt.hpp"
 #include "runtime/src/sched/runq.hpp"
@@ -56,16 +58,18 @@ struct slot_cache {
 struct alignas(64) P {
     static constexpr std::uint32_t g_cache = 64;
 
+    std::uint32_t id = 0;                 // first: current_proc() reads it there
     atomic<std::uint32_t> sched_tick{0};  // incremented at each new time slice
     atomic<std::uint32_t> syscall_tick{0};
     atomic<std::int64_t> resumed_at{0};  // nanotime: when a frozen goroutine last went on on it
     atomic<p_status> status{p_status::dead};
     atomic<M*> m{nullptr};  // a guess for all but its owner; release/acquire: the M is complete
     P* link = nullptr;      // idle list
-    std::uint32_t id = 0;
+    atomic<std::int64_t> first_timer{no_deadline};  // of its heap: runtime/internal/timers.hpp
     std::uint32_t random = 1;
-    std::uint32_t wake_skips = 0;  // wake-ups still to be left out, see wake_slow
-    std::uint64_t next_id = 0;     // goroutine ids are taken in batches
+    std::uint32_t wake_skips = 0;   // wake-ups still to be left out, see wake_slow
+    std::uint32_t timer_turns = 0;  // see run_timers
+    std::uint64_t next_id = 0;      // goroutine ids are taken in batches
     std::uint64_t last_id = 0;
     slot_cache stacks[arena_kinds];  // by segment_kind
     g_list free_gs;
@@ -78,6 +82,7 @@ struct alignas(64) P {
     std::int64_t seen_syscall_when = 0;
     slice_notes slice;
 };
+static_assert(offsetof(P, id) == 0);
 
 struct scheduler {
     lock mu{lock_rank::sched};
@@ -89,6 +94,8 @@ struct scheduler {
     atomic<std::uint32_t> wake_backoff{0};  // grows while woken threads find nothing
     atomic<std::uint32_t> procs{0};
     atomic<bool> stopping{false};  // the world
+    // Why the next switch goes by g0: bits, see below.
+    atomic<std::uint32_t> detour{0};
     atomic<bool> poisoned{false};  // this process is a forked child
     atomic<P*> all_ps[max_procs_limit] = {};
 
@@ -109,6 +116,11 @@ struct scheduler {
     std::uint32_t locked_m_idle VOLE_GUARDED_BY(mu) = 0;     // of them, waiting for their own G
     std::uint32_t m_limit = 10'000;
 
+    // The thread that sleeps until the first deadline; one of idle_ms. timers.cpp
+    M* keeper VOLE_GUARDED_BY(mu) = nullptr;
+    note keeper_note;
+    atomic<std::int64_t> keeper_until{0};  // 0: nobody keeps the time
+
     // stop the world
     atomic<std::uint32_t> stop_wait{0};
     atomic<std::uint32_t> stop_note{0};
@@ -123,7 +135,8 @@ struct scheduler {
 
     atomic<std::uint64_t> created{0};  // by threads without a P
     atomic<std::uint64_t> next_id{1};
-    atomic<std::uint64_t> g_count{0};  // Gs that have memory
+    atomic<std::uint64_t> g_count{0};     // Gs that have memory
+    atomic<std::uint64_t> coroutines{0};  // that have a stack
     atomic<std::uint64_t> threads_created{0};
     atomic<std::uint64_t> retakes{0};
     atomic<std::uint64_t> handoffs{0};
@@ -138,10 +151,20 @@ struct scheduler {
 
     atomic<std::uint32_t> seconds{0};  // since the system started; sysmon sets it
     note sysmon_note;
-    atomic<bool> sysmon_waiting{false};  // in deep sleep: everything idle
+    atomic<std::int64_t> sysmon_until{0};  // when it will look again; 0: not to be woken for that
+    atomic<bool> sysmon_waiting{false};    // in deep sleep: everything idle
 };
 
 extern scheduler sched;
+
+/// Promises each G and coroutine that is counted above a slot of stack. False: no memory. Counted first.
+bool promise_counted_stacks() noexcept;
+
+/// Bits of scheduler::detour.
+enum : std::uint32_t {
+    detour_stopping = 1,  // `stopping` is set
+    detour_timers = 2,    // somebody is behind with what is due, and no P idle
+};
 
 // ---- switch.cpp -----------------------------------------------------------------------------
 /// goroutine: gives way to the next one; `commit` runs once g is off its stack.
@@ -193,6 +216,15 @@ inline void wake_for_next(P* p) noexcept {
 }
 /// Any: gives p to a thread. False (p is idle again): none sleeps and none can be created.
 bool start_m(P* p, bool spinning) noexcept VOLE_EXCLUDES(sched.mu);
+/// Puts m, which is about to sleep, into the list, or takes it out again.
+void idle_m_put(M* m) noexcept VOLE_REQUIRES(sched.mu);
+void idle_m_remove(M* m) noexcept VOLE_REQUIRES(sched.mu);
+/// Takes a thread out and leaves it p; to be woken by `wake`. Null: there is none.
+struct sleeper {
+    M* m;
+    note* wake;
+};
+sleeper idle_m_take(P* p) noexcept VOLE_REQUIRES(sched.mu);
 /// g0: sleeps until somebody hands over a P.
 void stop_m(M* m) noexcept VOLE_EXCLUDES(sched.mu);
 /// Any: gives away a P that its M is not going to run.
@@ -205,6 +237,39 @@ P* idle_p_get() noexcept VOLE_REQUIRES(sched.mu);
 void stop_locked_m(M* m) noexcept;
 /// g0: g must run on another thread: gives that one our P.
 void start_locked_m(M* m, G* g) noexcept;
+
+// ---- timers.cpp -----------------------------------------------------------------------------
+/// g0, with a P: runs what is due in its heap, or, called for help, in another one.
+void run_timers(M* m) noexcept;
+/// g0, with a P: what is due in all heaps.
+bool run_any_timers() noexcept;
+/// g0, with a P and nothing to do: stays awake for a deadline that is near. True: look again.
+bool await_near_deadline() noexcept;
+/// g0, without a P and with nothing to do: keeps the time if nobody does. True: m has a P again.
+bool keep_time(M* m) noexcept VOLE_EXCLUDES(sched.mu);
+/// All other threads have gone to sleep: does whoever keeps the time do so for a good reason?
+void review_keeper() noexcept VOLE_EXCLUDES(sched.mu);
+/// m's thread, with a P: whether something in its heap is due, by the M's own clock.
+inline bool timers_due_here(M* m) noexcept {
+    const std::int64_t first = m->p->first_timer.load(memory_order_relaxed);
+    if (first == no_deadline) [[likely]]
+        return false;
+    if (current_clock_base.load(memory_order_relaxed) != nullptr) return first <= timer_now();
+    return first <= m->clock.now();
+}
+/// Any: whether something in p's heap is due.
+bool timers_due(const P* p) noexcept;
+/// Any: a P has become idle without a thread that looks for work, or the world goes on: makes sure that
+/// somebody watches.
+void watch_first_deadline() noexcept;
+/// Any: whether there are deadlines, dead ones among them perhaps.
+bool timers_pending() noexcept;
+/// sysmon: the first deadline that nobody else waits for.
+std::int64_t watched_deadline() noexcept;
+/// sysmon: if something is due that nobody waits for, somebody has to see to it. True: so it was.
+bool hurry_timers() noexcept;
+/// The world is stopped, p is about to end.
+void retire_timers(std::uint32_t p) noexcept;
 
 // ---- thread.cpp -----------------------------------------------------------------------------
 /// Any: a new M that begins with p, or asleep if that is null. False: the system gives no thread.

@@ -143,7 +143,7 @@ std::uint32_t gcd(std::uint32_t a, std::uint32_t b) noexcept {
 
 // runnext of a running P is its owner's next step in a hand-over that takes tens of nanoseconds:
 // taking it away at once would tear apart every pair of goroutines that talk to each other. Only
-// one that has been lying there for 3 us is fair game (SCHED-24).
+// one that has been lying there for 50 us is fair game (SCHED-24).
 bool steal_next(P* thief, P* victim, G** out) noexcept {
     G* seen = victim->runq.peek_next();
     if (seen == nullptr) return false;
@@ -152,14 +152,14 @@ bool steal_next(P* thief, P* victim, G** out) noexcept {
         // Asleep, not looking: the owner writes these cache lines at every hand-over. And a thread
         // that still counts as spinning spares the publishers their wake-ups.
         const int saved = errno;
-        const timespec nap{0, 3'000};
+        const timespec nap{0, 50'000};
         nanosleep(&nap, nullptr);
         errno = saved;
         if (victim->runq.peek_next() != seen) return false;
         // The same pointer may have left and come back: then the owner is using it.
         if (victim->stats.switches.load(memory_order_relaxed) != before) return false;
     }
-    if (!victim->runq.steal_next(seen)) return false;
+    if (!victim->runq.steal_next(seen, thief)) return false;
     bump(thief->stats.steals);
     bump(thief->stats.stolen);
     *out = seen;
@@ -245,13 +245,21 @@ G* find_runnable(M* m, bool* inherit) noexcept {
         sched.global_size.load(memory_order_relaxed) != 0) {
         if (G* g = spread(p, take_global(1)); g != nullptr) return g;
     }
+    // Directly before runnext is looked at: the next one fired would send it to the ring's end. Nobody has
+    // handed its slice to what a timer has woken.
+    const G* handed = p->runq.peek_next();
+    run_timers(m);
     if (G* g = p->runq.pop_next(); g != nullptr) {
-        *inherit = true;
+        *inherit = g == handed;
         return g;
     }
     if (G* g = p->runq.pop(); g != nullptr) return g;
     if (sched.global_size.load(memory_order_relaxed) != 0) {
         if (G* g = spread(p, take_global(0)); g != nullptr) return g;
+    }
+    if (run_any_timers()) {
+        if (G* g = p->runq.pop_next(); g != nullptr) return g;
+        if (G* g = p->runq.pop(); g != nullptr) return g;
     }
     const std::uint32_t procs = sched.procs.load(memory_order_relaxed);
     const std::uint32_t idle = sched.idle_p_count.load(memory_order_relaxed);
@@ -268,6 +276,7 @@ G* find_runnable(M* m, bool* inherit) noexcept {
         const std::uint32_t backoff = sched.wake_backoff.load(memory_order_relaxed);
         if (backoff < 1023) sched.wake_backoff.store(backoff * 2 + 1, memory_order_relaxed);
     }
+    if (await_near_deadline()) return nullptr;
     g_list late;
     {
         lock_guard held(sched.mu);
@@ -285,7 +294,7 @@ G* find_runnable(M* m, bool* inherit) noexcept {
         start_spinning(m);
         return nullptr;
     }
-    stop_m(m);
+    if (!keep_time(m)) stop_m(m);
     return nullptr;
 }
 
@@ -344,6 +353,10 @@ G* schedule(M* m, bool* inherit) noexcept {
             continue;
         }
         if (g->sched.sp == nullptr) attach_stack(m->p, g);
+        if (m->owes_watch) [[unlikely]] {
+            m->owes_watch = false;
+            watch_first_deadline();
+        }
         return g;
     }
 }

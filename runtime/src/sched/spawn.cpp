@@ -5,12 +5,12 @@
 //
 // Locks: sched.mu for the shared list of free Gs; arena inside. Stack: as noted.
 #include <cstdlib>
-#include <cstring>
 #include <new>
 
 #include <vole/panic.hpp>
 #include <vole/runtime.hpp>
 
+#include "runtime/internal/bubble.hpp"
 #include "runtime/internal/deep.hpp"
 #include "runtime/internal/fatal.hpp"
 #include "runtime/src/os/permanent.hpp"
@@ -33,13 +33,21 @@ std::uint64_t cached_stacks() noexcept {
     return std::uint64_t{sched.procs.load(memory_order_relaxed) + 1} * slot_cache::limit;
 }
 
+}  // namespace
+
+// seq_cst, as where they are counted: of two that count at once one sees the other.
+bool promise_counted_stacks() noexcept {
+    return promise_slots(sched.g_count.load(memory_order_seq_cst) +
+                         sched.coroutines.load(memory_order_seq_cst) + cached_stacks());
+}
+
+namespace {
+
 // A batch of new Gs, with the promise of a stack for each.
 bool add_slab(g_list& out) noexcept {
-    const std::uint64_t total =
-        sched.g_count.fetch_add(g_slab::count, memory_order_relaxed) + g_slab::count;
-    void* memory = promise_slots(total + cached_stacks())
-                       ? permanent_alloc(sizeof(g_slab), alignof(g_slab))
-                       : nullptr;
+    sched.g_count.fetch_add(g_slab::count, memory_order_seq_cst);
+    void* memory =
+        promise_counted_stacks() ? permanent_alloc(sizeof(g_slab), alignof(g_slab)) : nullptr;
     if (memory == nullptr) {
         sched.g_count.fetch_sub(g_slab::count, memory_order_relaxed);
         return false;
@@ -118,18 +126,27 @@ P* current_p() noexcept {
     return m != nullptr ? m->p : nullptr;
 }
 
-const char* copy_name(std::string_view name) noexcept {
-    char* copy = nullptr;
-    deep([&] { copy = static_cast<char*>(std::malloc(name.size() + 1)); });
-    if (copy == nullptr) return nullptr;
-    std::memcpy(copy, name.data(), name.size());
-    copy[name.size()] = '\0';
-    return copy;
+// What a goroutine has from its parent, and its name. False: no memory.
+bool give_tags(G* g, std::string_view name) noexcept {
+    const G* parent = running_g();
+    g_tags* inherited = parent != nullptr ? parent->tags : nullptr;
+    bubble* in = inherited != nullptr ? inherited->in : nullptr;
+    label_node* labels = inherited != nullptr ? inherited->labels : nullptr;
+    if (name.empty()) {
+        if (in == nullptr && labels == nullptr) return true;
+        if (inherited->name == nullptr) {
+            retain_tags(inherited);
+            g->tags = inherited;
+            return true;
+        }
+    }
+    g->tags = make_tags(name, in, labels);
+    return g->tags != nullptr;
 }
 
-void free_name(G* g) noexcept {
-    deep([g] { std::free(const_cast<char*>(g->name)); });
-    g->name = nullptr;
+void drop_tags(G* g) noexcept {
+    release_tags(g->tags);
+    g->tags = nullptr;
 }
 
 void* closure_of(G* g) noexcept { return g->closure_on_heap ? g->heap_closure : g->inline_closure; }
@@ -141,9 +158,21 @@ void free_closure(G* g) noexcept {
 
 void drop(G* g) noexcept {
     free_closure(g);
-    if (g->name != nullptr) free_name(g);
+    if (g->tags != nullptr) drop_tags(g);
     drop_promise(current_p(), g);
     give_g(current_p(), g);
+}
+
+void join_bubble(G* g) noexcept {
+    bubble* b = bubble_of(g);
+    if (b == nullptr) return;
+    b->total.fetch_add(1, memory_order_relaxed);
+    bubble_enter(b);
+}
+
+void leave_bubble(bubble* b) noexcept {
+    b->total.fetch_sub(1, memory_order_relaxed);  // ordered by what follows
+    bubble_leave(b);
 }
 
 }  // namespace
@@ -169,9 +198,9 @@ spawn_ticket spawn_begin(const go_options& opts, std::size_t size, std::size_t a
         drop(g);
         throw_bad_alloc();
     }
-    if (!opts.name.empty()) [[unlikely]] {
-        g->name = copy_name(opts.name);
-        if (g->name == nullptr) {
+    const G* parent = running_g();
+    if (!opts.name.empty() || (parent != nullptr && parent->tags != nullptr)) [[unlikely]] {
+        if (!give_tags(g, opts.name)) {
             drop(g);
             throw_bad_alloc();
         }
@@ -193,6 +222,8 @@ void spawn_commit(spawn_ticket t, const closure_type* type) noexcept {
     g->parent_id = parent != nullptr ? parent->id : 0;
     P* p = current_p();
     g->id = take_id(p);
+    if (g->tags != nullptr) [[unlikely]]
+        join_bubble(g);
     set_status(g, g_status::idle, g_status::runnable);
     if (p != nullptr) [[likely]] {
         bump(p->stats.created);
@@ -212,8 +243,8 @@ void throw_nil_func() { throw_runtime_error("go of nil func value"); }
 
 void recycle(P* p, G* g) noexcept {
     detach_stack(p, g);
-    if (g->name != nullptr) [[unlikely]]
-        free_name(g);
+    if (g->tags != nullptr) [[unlikely]]
+        drop_tags(g);
     g->reason = wait_reason::none;
     g->is_main = false;
     g->was_frozen = false;
@@ -249,7 +280,6 @@ namespace {
         }
     } at_end{g};
     run_outermost(
-        g,
         [](void* p) {
             G* self = static_cast<G*>(p);
             self->closure->invoke(closure_of(self));
@@ -270,7 +300,10 @@ void end_commit(G* g, void*) noexcept {
         m->exiting = true;
     }
     note* waiting_run = g->wakes_run ? static_cast<note*>(g->param) : nullptr;
+    bubble* left = bubble_of(g);
     recycle(m->p, g);
+    if (left != nullptr) [[unlikely]]
+        leave_bubble(left);
     if (waiting_run != nullptr) [[unlikely]]
         waiting_run->wake();
 }

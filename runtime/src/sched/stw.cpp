@@ -59,6 +59,7 @@ void stop_the_world() noexcept {
         // Before `stopping` can be seen: nobody counts down from a number that is not there yet.
         sched.stop_wait.store(n + 1, memory_order_relaxed);
         sched.stopping.store(true, memory_order_seq_cst);
+        sched.detour.fetch_or(detour_stopping, memory_order_relaxed);
         while (P* p = idle_p_get()) {
             p->status.store(p_status::stopped, memory_order_relaxed);
             --wait;
@@ -96,11 +97,13 @@ bool resize_procs(std::uint32_t procs) noexcept {
         // release: a thief that sees the pointer sees the P.
         sched.all_ps[i].store(p, memory_order_release);
     }
-    lock_guard held(sched.mu);
     const std::uint32_t old = sched.procs.load(memory_order_relaxed);
+    for (std::uint32_t i = procs; i < old; ++i) retire_timers(i);
+    const sharing mode = procs > 1 ? sharing_with_thieves() : sharing::alone;  // a system call
+    lock_guard held(sched.mu);
     sched.procs.store(procs, memory_order_release);
     for (std::uint32_t i = 0; i < procs; ++i) {
-        sched.all_ps[i].load(memory_order_relaxed)->runq.set_shared(procs > 1);
+        sched.all_ps[i].load(memory_order_relaxed)->runq.set_sharing(mode);
     }
     for (std::uint32_t i = procs; i < old; ++i) retire(sched.all_ps[i].load(memory_order_relaxed));
     return true;
@@ -124,6 +127,7 @@ void start_the_world(std::uint32_t procs) noexcept {
                 with_work = p;
             }
         }
+        sched.detour.fetch_and(~std::uint32_t{detour_stopping}, memory_order_relaxed);
         sched.stopping.store(false, memory_order_seq_cst);
         global = global_count() != 0;
     }
@@ -134,6 +138,7 @@ void start_the_world(std::uint32_t procs) noexcept {
     }
     unlock_world();
     if (global) wake();
+    watch_first_deadline();  // nobody could be woken meanwhile
 }
 
 }  // namespace vole::detail

@@ -17,6 +17,7 @@
 // does not return, so TSan's shadow stack of g0 does not grow.
 #include <cerrno>
 
+#include "runtime/internal/bubble.hpp"
 #include "runtime/internal/deep.hpp"
 #include "runtime/internal/fatal.hpp"
 #include "runtime/src/sched/sanitizer.hpp"
@@ -83,12 +84,14 @@ inline G* pick_direct(M* m, bool* inherit) noexcept {
     P* p = m->p;
     if (p == nullptr || m->locked_g != nullptr) [[unlikely]]
         return nullptr;
-    if (sched.stopping.load(memory_order_relaxed)) [[unlikely]]
+    if (sched.detour.load(memory_order_relaxed) != 0) [[unlikely]]
         return nullptr;
     if (p->sched_tick.load(memory_order_relaxed) % 61 == 0 &&
         sched.global_size.load(memory_order_relaxed) != 0) [[unlikely]] {
         return nullptr;
     }
+    if (timers_due_here(m)) [[unlikely]]
+        return nullptr;
     *inherit = true;
     G* g = p->runq.pop_next();
     if (g == nullptr) {
@@ -239,6 +242,11 @@ void park(G* g, park_commit commit, void* arg, wait_reason reason, const parked_
     g->waiting_since = sched.seconds.load(memory_order_relaxed);
     g->parked = waiter;
     set_status(g, g_status::running, g_status::waiting);
+    if (g->tags != nullptr && is_durable(reason) && bubble_of(g) != nullptr) [[unlikely]] {
+        durable_park p{commit, arg};
+        switch_out(m, g, commit_durably, &p);
+        return;
+    }
     switch_out(m, g, commit, arg);
 }
 
@@ -249,13 +257,18 @@ void park_unlock(G* g, lock& l, wait_reason reason, const parked_waiter* waiter)
         g, [](G*, void* p) VOLE_NO_TS { static_cast<lock*>(p)->release(); }, &l, reason, waiter);
 }
 
-void ready(G* g, bool next) {
+namespace {
+
+template <bool quiet>
+inline void make_ready(G* g, bool next) {
     if (g->is_thread) [[unlikely]] {
         // release: pairs with park_thread's acquire. After the store g may be gone.
         g->thread_note.store(1, memory_order_release);
         futex_wake(&g->thread_note, 1);
         return;
     }
+    if (g->tags != nullptr) [[unlikely]]
+        bubble_ready(g);
     set_status(g, g_status::waiting, g_status::runnable);
     // The other half of reclaim.cpp's exclusion: the status first, then the look; sysmon's membarrier
     // stands in for the fence between them.
@@ -265,7 +278,7 @@ void ready(G* g, bool next) {
     M* m = current_m();
     if (m != nullptr && m->p != nullptr) [[likely]] {
         run_queue_put(m->p, g, next);
-        wake_for_next(m->p);
+        if constexpr (!quiet) wake_for_next(m->p);
         return;
     }
     {
@@ -274,6 +287,11 @@ void ready(G* g, bool next) {
     }
     wake();
 }
+
+}  // namespace
+
+void ready(G* g, bool next) { make_ready<false>(g, next); }
+void ready_quietly(G* g) { make_ready<true>(g, true); }
 
 bool may_park() noexcept {
     const M* m = current_m();
@@ -296,7 +314,8 @@ void yield_to_others() {
     // With an empty global queue the tail of the own ring is as far behind as anybody can be, and
     // saves the global lock: 2 x 7 ns alone, a fought-over cache line with two Ps.
     const bool local = sched.global_size.load(memory_order_relaxed) == 0 &&
-                       !sched.stopping.load(memory_order_relaxed) && m->locked_g == nullptr;
+                       sched.detour.load(memory_order_relaxed) == 0 && m->locked_g == nullptr &&
+                       !timers_due_here(m);
     if (local) {
         G* next = pick_direct(m, &inherit);
         if (next == nullptr && m->pending == nullptr) return;
@@ -350,6 +369,8 @@ constinit thread_local std::uint32_t thread_seed = 0;
 }  // namespace
 
 std::uint32_t fast_random() noexcept {
+    if (bubble* b = current_bubble(); b != nullptr) [[unlikely]]
+        return static_cast<std::uint32_t>(bubble_random(b)) | 1;
     const M* m = current_m();
     if (m != nullptr && m->p != nullptr) [[likely]]
         return next_random(m->p);
@@ -368,6 +389,14 @@ bool can_spin(int round) noexcept {
 
 void spin_once() noexcept {
     for (int i = 0; i < 30; ++i) arch::this_port::pause();
+}
+
+void spin_or_yield(int round) noexcept {
+    if (round < 100) {
+        arch::this_port::pause();
+    } else {
+        sched_yield();
+    }
 }
 
 }  // namespace vole::detail

@@ -16,6 +16,7 @@
 
 #include "runtime/internal/deep.hpp"
 #include "runtime/internal/fatal.hpp"
+#include "runtime/src/sched/sanitizer.hpp"
 #include "runtime/src/sched/sched.hpp"
 #include "runtime/src/sched/status.hpp"
 
@@ -150,6 +151,22 @@ void leave_blocking() noexcept {
     come_back(m, m->curg);
 }
 
+#if defined(VOLE_ASAN)
+namespace {
+struct told_call {
+    void (*fn)(void*);
+    void* arg;
+};
+void call_and_tell(void* p) {
+    const auto* call = static_cast<const told_call*>(p);
+    const M* m = current_m();
+    asan_visit visit(m->stack_bottom, m->stack_bytes);
+    call->fn(call->arg);
+    visit.returned();
+}
+}  // namespace
+#endif
+
 void call_on_system_stack(void (*fn)(void*), void* arg) {
     M* m = current_m();
     if (m == nullptr || m->curg == nullptr || m->on_system_stack) {
@@ -167,6 +184,11 @@ void call_on_system_stack(void (*fn)(void*), void* arg) {
             arch::this_port::set_stack_guard(m->curg->stack_guard);
         }
     } here(m);
+#if defined(VOLE_ASAN)
+    told_call call{fn, arg};
+    fn = call_and_tell;
+    arg = &call;
+#endif
     arch::vole_systemstack(m->g0_top, fn, arg);
 }
 

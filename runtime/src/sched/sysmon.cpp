@@ -22,6 +22,7 @@ namespace {
 constexpr std::int64_t slice_ns = 10'000'000;
 constexpr std::int64_t least_sleep_ns = 20'000;
 constexpr std::int64_t most_sleep_ns = 5'000'000;
+constexpr std::int64_t most_patience_ns = 1'000'000;  // with deadlines that others look after
 // While goroutines wait behind one that runs: what its time slice may be off by.
 constexpr std::int64_t most_sleep_behind_ns = 2'500'000;
 constexpr std::int64_t second_ns = 1'000'000'000;
@@ -38,8 +39,8 @@ bool retake_from_syscall(P* p, std::int64_t now) noexcept {
     const bool nobody_else =
         sched.spinning.load(memory_order_relaxed) + sched.idle_p_count.load(memory_order_relaxed) ==
         0;
-    const bool other_work =
-        !p->runq.empty() || sched.global_size.load(memory_order_relaxed) != 0 || nobody_else;
+    const bool other_work = !p->runq.empty() || sched.global_size.load(memory_order_relaxed) != 0 ||
+                            nobody_else || timers_due(p);
     if (!other_work && now - p->seen_syscall_when < slice_ns) return false;
     p_status expected = p_status::syscall;
     if (!p->status.compare_exchange_strong(expected, p_status::idle, memory_order_acq_rel,
@@ -54,6 +55,7 @@ bool retake_from_syscall(P* p, std::int64_t now) noexcept {
 
 struct round {
     bool did = false;     // something that calls for another look soon
+    bool ran = false;     // goroutines, since the last round
     bool behind = false;  // goroutines wait behind one that runs
 };
 
@@ -75,6 +77,7 @@ round inspect_all(std::int64_t now) noexcept {
         }
         const std::uint64_t switches = p->stats.switches.load(memory_order_relaxed);
         waiting |= !p->runq.empty_hint() && switches == p->seen_switches;
+        result.ran |= switches != p->seen_switches;
         p->seen_switches = switches;
     }
     if (!asked && (release_mode.load(memory_order_relaxed) & release_attention) != 0) {
@@ -127,6 +130,25 @@ void deep_sleep(bool memory_to_give) noexcept {
 }  // namespace
 
 namespace {
+// Until the next deadline, if nobody else watches it. The order: timers.hpp, "No deadline is slept over". True: a
+// deadline has cut it short.
+// `patience`: at least so long. More than the least while the busy Ps see to what is due themselves, since they
+// switch often: then it is not to be woken for an earlier deadline either, 10,000 times a second.
+bool doze(std::int64_t ns, std::int64_t patience) noexcept {
+    const bool relies = patience > least_sleep_ns;
+    const std::int64_t now = timer_now();
+    const std::int64_t first = watched_deadline();
+    std::int64_t until = now + (relies ? std::min(ns, most_patience_ns) : ns);
+    // What is due already has been seen to (hurry_timers).
+    if (first > now && first < until) until = std::max(first, now + patience);
+    if (!relies) sched.sysmon_until.store(until, memory_order_seq_cst);
+    const std::int64_t again = watched_deadline();
+    if (again >= until || again == first || relies) sched.sysmon_note.sleep_for(until - now);
+    sched.sysmon_until.store(0, memory_order_relaxed);
+    sched.sysmon_note.clear();
+    return first < now + ns;
+}
+
 void set_clock(std::int64_t now) noexcept {
     const auto seconds = static_cast<std::uint32_t>(now / second_ns);
     if (sched.seconds.load(memory_order_relaxed) != seconds) {
@@ -148,9 +170,11 @@ void sysmon_main() noexcept {
     std::int64_t last_update = start;
     std::int64_t next_reclaim = start;
     std::int64_t sleep = least_sleep_ns;
+    std::int64_t patience = least_sleep_ns;
     int idle_rounds = 0;
     bool memory_to_give = true;
     bool behind = false;
+    bool ran = true;
     for (;;) {
         if (idle_rounds == 0) {
             sleep = least_sleep_ns;
@@ -158,12 +182,14 @@ void sysmon_main() noexcept {
             sleep *= 2;
             if (sleep > most_sleep_ns) sleep = most_sleep_ns;
         }
-        sched.sysmon_note.sleep_for(std::min(sleep, behind ? most_sleep_behind_ns : most_sleep_ns));
-        sched.sysmon_note.clear();
+        const bool cut_short =
+            doze(std::min(sleep, behind ? most_sleep_behind_ns : most_sleep_ns), patience);
         create_requested_threads();
         std::int64_t now = nanotime();
-        if (debug.schedtrace_ms <= 0 && sched.idle_p_count.load(memory_order_relaxed) ==
-                                            sched.procs.load(memory_order_relaxed)) {
+        // Not in a short pause: whoever runs next would have to wake it.
+        if (debug.schedtrace_ms <= 0 && !ran &&
+            sched.idle_p_count.load(memory_order_relaxed) ==
+                sched.procs.load(memory_order_relaxed)) {
             deep_sleep(memory_to_give);
             create_requested_threads();
             if (sched.deadlock_suspected.load(memory_order_relaxed)) check_deadlock();
@@ -172,8 +198,12 @@ void sysmon_main() noexcept {
             now = nanotime();
         }
         set_clock(now);
+        quick_clock::calibrate();
+        const bool needed = hurry_timers();
+        patience = cut_short && !needed ? std::min(2 * patience, most_patience_ns) : least_sleep_ns;
         const round looked = inspect_all(now);
         behind = looked.behind;
+        ran = looked.ran;
         idle_rounds = looked.did ? 0 : idle_rounds + 1;
         if (now - last_update >= second_ns) {
             last_update = now;

@@ -37,7 +37,7 @@ std::size_t mapped_bytes(const G* g) noexcept {
 }
 
 void check_canary(const G* g, const stack_segment* s) noexcept {
-    if (*reinterpret_cast<const std::uint64_t*>(s->lo + guard_bytes) == canary_word) return;
+    if (canary_is_intact(s)) return;
     message text;
     text << "vole: goroutine " << g->id << " has overrun its stack of " << g->stack_size
          << " bytes (found out when it ended: no guard pages could be had)";
@@ -111,10 +111,8 @@ void attach_stack(P* p, G* g) noexcept {
     }
     g->stack = s;
     g->stack_guard = s->guard;
-    g->has_canary = kind == segment_kind::slot && !stacks_have_guards();
-    if (g->has_canary) [[unlikely]] {
-        *reinterpret_cast<std::uint64_t*>(lo + guard_bytes) = canary_word;
-    }
+    if (kind == segment_kind::slot && !stacks_have_guards()) [[unlikely]]
+        put_canary(s);
     tell_new_stack(g);
     g->sched = arch::this_port::make_context(s->hi() - goexit_bytes, g);
 }
@@ -123,7 +121,7 @@ void detach_stack(P* p, G* g) noexcept {
     tell_dead_stack(g);
     stack_segment* s = g->stack;
     if (!is_reserved(g)) [[unlikely]] {
-        const auto start = static_cast<segment_kind>(s->flags >> 4);
+        const auto start = static_cast<segment_kind>(s->flags >> 4 & 7);
         if (is_small(start)) {
             learn_from(g->closure->invoke, start, (s->flags & VOLE_SEG_PROBE) != 0,
                        (s->flags & VOLE_SEG_GREW) != 0);
@@ -131,7 +129,7 @@ void detach_stack(P* p, G* g) noexcept {
     }
     if (s->next != nullptr || s->dynamic != nullptr) [[unlikely]]
         free_newer(p, s);
-    if (g->has_canary) [[unlikely]]
+    if ((s->flags & VOLE_SEG_CANARY) != 0) [[unlikely]]
         check_canary(g, s);
     if (s->kind == segment_kind::mapped) [[unlikely]] {
         unmap_memory(s->lo, s->bytes);

@@ -10,11 +10,6 @@
 
 namespace vole::inline v0::detail {
 
-namespace {
-// __cxa_throw takes 5 KiB, resolving symbols for the first time included.
-constexpr std::size_t throw_bytes = 12 * 1024;
-}  // namespace
-
 void deep_call(void (*fn)(void*), void* arg) noexcept {
     const G* g = current_g();
     if (g != nullptr && is_small(g->stack->kind)) {

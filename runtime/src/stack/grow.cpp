@@ -16,6 +16,7 @@
 
 #include <vole/runtime.hpp>
 
+#include "runtime/internal/bubble.hpp"
 #include "runtime/internal/fatal.hpp"
 #include "runtime/src/os/settings.hpp"
 #include "runtime/src/sched/sched.hpp"
@@ -33,7 +34,7 @@ std::size_t page_up(std::size_t n) noexcept { return (n + 4095) & ~std::size_t{4
 
 message& name_goroutine(message& text, const G* g) noexcept {
     text << "goroutine " << g->id;
-    if (g->name != nullptr) text << " \"" << g->name << "\"";
+    if (name_of(g) != nullptr) text << " \"" << name_of(g) << "\"";
     return text;
 }
 
@@ -92,8 +93,7 @@ void grow(M* m, G* g, growth* at) noexcept {
     const std::size_t need = at->frame_bytes + at->argument_bytes + VOLE_GROWTH_SLACK;
     const bool foreign = at->kind == VOLE_GROWTH_FOREIGN;
     if (!foreign) s->flags |= VOLE_SEG_GREW;
-    const bool copying = g->policy == static_cast<unsigned>(stack_policy::kind::copying);
-    if (copying && s->prev == nullptr && !foreign) {
+    if (may_move(g) && !foreign) {
         copy_larger(g, at, need);
         return;
     }

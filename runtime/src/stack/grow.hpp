@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include <vole/stack.hpp>
+
 #include "runtime/internal/g.hpp"
 #include "runtime/src/stack/segment.hpp"
 
@@ -31,6 +33,12 @@ inline stack_segment* first_segment(const G* g) noexcept {
     stack_segment* s = g->stack;
     while (s->prev != nullptr) s = s->prev;
     return s;
+}
+
+/// Whether g's stack is one that moves: its only segment, and not a coroutine's.
+inline bool may_move(const G* g) noexcept {
+    return g->policy == static_cast<unsigned>(stack_policy::kind::copying) &&
+           g->stack->prev == nullptr && g->stack->coro == nullptr;
 }
 
 /// Goroutine or its unwinder: the newest segment is done with.

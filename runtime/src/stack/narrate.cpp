@@ -1,6 +1,7 @@
 // See narrate.hpp.
 #include "runtime/src/stack/narrate.hpp"
 
+#include "runtime/internal/bubble.hpp"
 #include "runtime/internal/fatal.hpp"
 #include "runtime/internal/futex.hpp"
 #include "runtime/src/sched/sched.hpp"
@@ -17,7 +18,7 @@ constexpr std::size_t most_counted = 10'000;  // frames: a walk takes some micro
 
 message& begin_line(message& line, const G* g) noexcept {
     line << "vole: stack: goroutine " << g->id;
-    if (g->name != nullptr) line << " \"" << g->name << "\"";
+    if (name_of(g) != nullptr) line << " \"" << name_of(g) << "\"";
     return line;
 }
 

@@ -10,6 +10,7 @@
 #include <csignal>
 #include <cstdlib>
 
+#include "runtime/internal/bubble.hpp"
 #include "runtime/internal/fatal.hpp"
 #include "runtime/src/panic/fault.hpp"
 #include "runtime/src/sched/sched.hpp"
@@ -22,7 +23,7 @@ namespace {
 [[noreturn]] void report(const G* g, std::uintptr_t address) noexcept {
     message text;
     text << "runtime: goroutine " << g->id;
-    if (g->name != nullptr) text << " \"" << g->name << "\"";
+    if (name_of(g) != nullptr) text << " \"" << name_of(g) << "\"";
     text << " stack exceeds " << std::uint64_t{g->stack->bytes}
          << "-byte limit (policy reserved)\n";
     text << "runtime: fault at ";

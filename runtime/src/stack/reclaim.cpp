@@ -55,16 +55,13 @@ VOLE_NO_TSAN bool is_parked(const G* g) noexcept {
     g->looks.fetch_and(static_cast<std::uint8_t>(~look_busy), memory_order_release);
 }
 
-bool is_copying(const G* g) noexcept {
-    return g->policy == static_cast<unsigned>(stack_policy::kind::copying);
-}
-
 // Pages of s below sp, if that is three quarters of it.
 VOLE_NO_TSAN std::uint64_t release_below(const stack_segment* s, const char* sp) noexcept {
     constexpr std::uintptr_t page = 4096;
     constexpr std::uintptr_t margin = 256;  // no frame uses what is below its stack pointer further
     const auto used = static_cast<std::size_t>(s->end() - sp);
     if (is_small(s->kind) || used > s->bytes / 4) return 0;
+    if ((s->flags & VOLE_SEG_CANARY) != 0) return 0;  // it lies in what would go
     const std::uintptr_t guard = s->kind == segment_kind::kib64 ? spare_guard_bytes : guard_bytes;
     const std::uintptr_t from = reinterpret_cast<std::uintptr_t>(s->lo) + guard;
     const std::uintptr_t to = (reinterpret_cast<std::uintptr_t>(sp) - margin) & ~(page - 1);
@@ -79,7 +76,6 @@ VOLE_NO_TSAN std::uint64_t release_pages(G* g) noexcept {
     std::uint64_t given = 0;
     for (stack_segment* n = g->stack->next; n != nullptr; n = n->next) given += n->bytes;
     if (g->stack->next != nullptr) free_newer_segments(nullptr, g->stack);
-    if (g->has_canary) return given;  // it lies in what would go
     const char* sp = static_cast<const char*>(g->sched.sp);
     for (const stack_segment* s = g->stack; s != nullptr; s = s->prev) {
         given += release_below(s, sp);
@@ -90,7 +86,7 @@ VOLE_NO_TSAN std::uint64_t release_pages(G* g) noexcept {
 
 VOLE_NO_TSAN void work_on(look& l, G* g) noexcept {
     if (g->status.load(memory_order_acquire) != g_status::waiting || !is_parked(g)) return;
-    const std::uint64_t shrunk = is_copying(g) ? shrink_stack(g) : 0;
+    const std::uint64_t shrunk = may_move(g) ? shrink_stack(g) : 0;
     l.result.bytes += shrunk + release_pages(g);
     // A copying stack is halved once per occasion (STK-40): the next look is another one.
     l.result.more |= shrunk != 0;

@@ -16,7 +16,6 @@ VOLE_FITS_SMALL_STACK;
 namespace {
 
 constexpr std::size_t most_room = stack_limit / 2;
-constexpr std::size_t throw_bytes = 12 * 1024;
 
 [[gnu::noinline]] void refuse() {
     arch::vole_call_with_room(
@@ -32,35 +31,6 @@ constexpr std::size_t throw_bytes = 12 * 1024;
 #if defined(VOLE_ASAN)
 namespace {
 
-// ASan believes that we are where it last was told; this tells it, on the new segment already. When an
-// exception leaves, frames on both stacks have not cleared their red zones: ASan does that on throwing,
-// but for one stack.
-class asan_visit {
-  public:
-    explicit asan_visit(const stack_segment* s) noexcept : segment_(s) {
-        __sanitizer_start_switch_fiber(&fake_stack_, s->lo, s->bytes);
-        __sanitizer_finish_switch_fiber(nullptr, &bottom_, &bytes_);
-    }
-    ~asan_visit() {
-        if (!returned_) {
-            __asan_unpoison_memory_region(segment_->lo, segment_->bytes);
-            __asan_unpoison_memory_region(segment_->prev->lo, segment_->prev->bytes);
-        }
-        __sanitizer_start_switch_fiber(nullptr, bottom_, bytes_);
-        __sanitizer_finish_switch_fiber(fake_stack_, nullptr, nullptr);
-    }
-    asan_visit(const asan_visit&) = delete;
-    asan_visit& operator=(const asan_visit&) = delete;
-    void returned() noexcept { returned_ = true; }
-
-  private:
-    const stack_segment* segment_;
-    void* fake_stack_ = nullptr;
-    const void* bottom_ = nullptr;
-    std::size_t bytes_ = 0;
-    bool returned_ = false;
-};
-
 struct told_call {
     void (*fn)(void*);
     void* arg;
@@ -74,7 +44,7 @@ void call_and_tell(void* p) {
         call->fn(call->arg);
         return;
     }
-    asan_visit visit(g->stack);
+    asan_visit visit(g->stack->lo, g->stack->bytes);
     call->fn(call->arg);
     visit.returned();
 }

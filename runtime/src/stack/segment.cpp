@@ -87,7 +87,7 @@ stack_segment* make_segment(char* lo, std::size_t bytes, segment_kind kind,
     // A small one never has room for a foreign callee.
     s->foreign_guard = is_small(kind) ? s->hi() : s->guard;
     s->lo = lo;
-    s->entry_sp = nullptr;
+    s->entry_sp = nullptr;  // and with it coro
     s->dynamic = nullptr;
     s->bytes = static_cast<std::uint32_t>(bytes);
     s->kind = kind;

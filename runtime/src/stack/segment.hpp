@@ -35,6 +35,7 @@ namespace vole::inline v0::detail {
 struct M;
 struct P;
 struct dynamic_block;
+struct coroutine_core;
 
 enum class segment_kind : std::uint8_t {
     kib2,
@@ -52,12 +53,15 @@ inline constexpr std::size_t kind_bytes[arena_kinds] = {2048,  4096,  8192,     
                                                         32768, 65536, 256 * 1024};
 
 struct alignas(64) stack_segment {
-    stack_segment* prev;     // the older one; null for the first
-    stack_segment* next;     // a newer one that is kept, or the next in a free list
-    char* guard;             // instrumented code does not go below
-    char* foreign_guard;     // lowest stack pointer that may call uninstrumented code
-    char* lo;                // lowest address, guard pages included
-    char* entry_sp;          // on prev: __morestack's frame
+    stack_segment* prev;  // the older one; null for the first
+    stack_segment* next;  // a newer one that is kept, or the next in a free list
+    char* guard;          // instrumented code does not go below
+    char* foreign_guard;  // lowest stack pointer that may call uninstrumented code
+    char* lo;             // lowest address, guard pages included
+    union {
+        char* entry_sp;        // on prev: __morestack's frame
+        coroutine_core* coro;  // of a first segment: whose it is; null: a goroutine's
+    };
     dynamic_block* dynamic;  // blocks that stand in for variable-length arrays
     std::uint32_t bytes;     // lo to the end
     segment_kind kind;
@@ -133,8 +137,18 @@ struct stack_totals {
     std::uint64_t slots, slots_in_use, bytes_reserved, bytes_in_use;
 };
 stack_totals read_stack_totals() noexcept;
-/// False: no guard pages could be had, and canaries stand in.
+/// False: no guard pages could be had, and canaries stand in, in the lowest word of a slot.
 bool stacks_have_guards() noexcept;
+inline std::uint64_t* canary_of(const stack_segment* s) noexcept {
+    return reinterpret_cast<std::uint64_t*>(s->lo + guard_bytes);
+}
+inline void put_canary(stack_segment* s) noexcept {
+    s->flags |= VOLE_SEG_CANARY;
+    *canary_of(s) = canary_word;
+}
+inline bool canary_is_intact(const stack_segment* s) noexcept {
+    return (s->flags & VOLE_SEG_CANARY) == 0 || *canary_of(s) == canary_word;
+}
 /// Promises slots for that many goroutines of the default policy. False: no memory.
 bool promise_slots(std::uint64_t slots) noexcept;
 

@@ -121,7 +121,7 @@ bool begins_with_one(const char* s, const std::string_view (&list)[n]) noexcept 
 
 // Where our sources are, as the compiler was told: what is before this file's own place in them.
 constexpr std::string_view own_sources = [] {
-    constexpr std::string_view here = "src/trace/frames_text.cpp";
+    constexpr std::string_view here = "runtime/src/trace/frames_text.cpp";
     constexpr std::string_view file = __FILE__;
     return file.substr(0, file.size() - here.size());
 }();
@@ -148,8 +148,9 @@ bool is_runtime(const symbol& s) noexcept {
     if (begins_with_one(s.function, linked)) return true;
     if (s.file == nullptr) return false;
     if (begins_with(s.file, own_sources)) {
-        const char* rest = s.file + own_sources.size();
-        if (begins_with(rest, "src/") || begins_with(rest, "internal/")) return true;
+        constexpr std::string_view rooms[] = {"runtime/src/", "runtime/internal/", "sync/src/",
+                                              "time/src/", "net/src/"};
+        if (begins_with_one(s.file + own_sources.size(), rooms)) return true;
     }
     return std::strstr(s.file, "/vole/detail/") != nullptr ||
            (std::strstr(s.file, "include/vole/") != nullptr &&

@@ -9,6 +9,7 @@
 
 #include <vole/runtime.hpp>
 
+#include "runtime/internal/bubble.hpp"
 #include "runtime/src/sched/sanitizer.hpp"
 #include "runtime/src/stack/reclaim.hpp"
 
@@ -104,7 +105,7 @@ void gathering::look_at_all() noexcept {
         std::size_t name_bytes = 0;
         each_unknown([&](G* g, const look&) VOLE_NO_TSAN {
             ++goroutines;
-            if (g->name != nullptr) name_bytes += std::strlen(g->name) + 1;
+            if (name_of(g) != nullptr) name_bytes += std::strlen(name_of(g)) + 1;
         });
         if (!make_room(goroutines, name_bytes)) return;
         each_unknown([this](G* g, const look& l) { add(g, l); });
@@ -134,14 +135,14 @@ bool gathering::make_room(std::size_t goroutines, std::size_t name_bytes) noexce
 }
 
 VOLE_NO_TSAN void gathering::add(G* g, const look& l) noexcept {
-    const std::size_t name_bytes = g->name != nullptr ? std::strlen(g->name) + 1 : 0;
+    const std::size_t name_bytes = name_of(g) != nullptr ? std::strlen(name_of(g)) + 1 : 0;
     came_in_between_ |= count_ == room_ || name_bytes > name_room_;
     if (came_in_between_) return;
     auto* one = ::new (goroutines_ + count_++)
         seen_goroutine{g->id,   g->parent_id,     reinterpret_cast<std::uintptr_t>(g->created_at),
                        l.state, l.minutes(),      "",
                        nullptr, no_frames_text(l)};
-    if (name_bytes != 0) one->name = copy_name(g->name, name_bytes);
+    if (name_bytes != 0) one->name = copy_name(name_of(g), name_bytes);
     if (!l.walkable()) return;
     if (!is_worth_a_walk(*one)) {
         one->no_frames = "\tstack not looked at: there are too many like this\n";

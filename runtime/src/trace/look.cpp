@@ -3,7 +3,9 @@
 
 #include <utility>
 
+#include "runtime/internal/bubble.hpp"
 #include "runtime/internal/futex.hpp"
+#include "runtime/src/coro/coroutine.hpp"
 #include "runtime/src/sched/sanitizer.hpp"
 #include "runtime/src/trace/gdb/layout.hpp"
 #include "runtime/src/trace/unwind.hpp"
@@ -25,6 +27,13 @@ constexpr const char* reason_text(wait_reason r) noexcept {
         case wait_reason::sleep: return "sleep";
         case wait_reason::io: return "IO wait";
         case wait_reason::other: return "waiting";
+        case wait_reason::synctest_run: return "synctest.Run";
+        case wait_reason::synctest_wait: return "synctest.Wait";
+        case wait_reason::rw_mutex_rlock: return "sync.RWMutex.RLock";
+        case wait_reason::rw_mutex_lock: return "sync.RWMutex.Lock";
+        case wait_reason::cond_wait: return "sync.Cond.Wait";
+        case wait_reason::semaphore: return "semacquire";
+        case wait_reason::coroutine: return "coroutine";
     }
     return "waiting";
 }
@@ -35,7 +44,7 @@ constexpr const char* state_text(g_status s, wait_reason r) noexcept {
         case g_status::runnable: return "runnable";
         case g_status::running: return "running";
         case g_status::syscall: return "syscall";
-        case g_status::waiting: return reason_text(r);
+        case g_status::waiting: return reason_text(plain(r));
         case g_status::dead: return "dead";
     }
     return "unknown";
@@ -49,7 +58,7 @@ using each_text = std::make_index_sequence<debug_texts::count>;
 
 }  // namespace
 
-const char* to_text(wait_reason r) noexcept { return reason_text(r); }
+const char* to_text(wait_reason r) noexcept { return reason_text(plain(r)); }
 
 constinit const debug_texts status_texts =
     all_texts<g_status>([](g_status s) { return state_text(s, wait_reason::none); }, each_text{});
@@ -57,6 +66,7 @@ constinit const debug_texts reason_texts = all_texts<wait_reason>(reason_text, e
 
 void print_state(text_out& out, const shown_state& s) noexcept {
     out << state_text(s.status, s.reason);
+    if (is_durable(s.reason)) out << " (durable)";
     if (s.frozen) out << ", preempted";
 }
 
@@ -89,7 +99,9 @@ VOLE_NO_TSAN g_status shown_status(const G* g) noexcept {
 
 VOLE_NO_TSAN shown_state state_of(const G* g) noexcept {
     const g_status s = shown_status(g);
-    return {s, s == g_status::waiting ? g->reason : wait_reason::none,
+    const g_tags* tags = g->tags;  // not by bubble_of, which TSan would see
+    const wait_reason reason = s == g_status::waiting ? g->reason : wait_reason::none;
+    return {s, tags != nullptr && tags->in != nullptr ? reason : plain(reason),
             frozen_context(g, s) != nullptr, g->lock_count != 0};
 }
 
@@ -127,7 +139,13 @@ VOLE_NO_TSAN bool exists(const G* g) noexcept {
     } else if (l.frozen != nullptr) {
         walk_interrupted(l.g, l.frozen, frames);
     } else {
-        walk_suspended(l.g, frames);
+        walk_suspended(l.g->sched, l.g->stack, frames);
+    }
+    // One that is inside a coroutine goes on where it has resumed that.
+    const stack_segment* stack = l.g->stack;
+    while (const coroutine_core* c = coroutine_on(stack)) {
+        stack = c->other.stack;
+        walk_suspended(c->other.context, stack, frames);
     }
 }
 

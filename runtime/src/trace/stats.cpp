@@ -68,6 +68,7 @@ runtime_stats read_stats() {
     runtime_stats s{};
     s.goroutines = count_goroutines();
     s.goroutines_created = sched.created.load(memory_order_relaxed);
+    s.coroutines = sched.coroutines.load(memory_order_relaxed);
     for (const auto& slot : sched.all_ps) {
         const P* p = slot.load(memory_order_acquire);
         if (p == nullptr) break;

@@ -9,6 +9,8 @@
 
 #include <algorithm>
 
+#include "runtime/internal/bubble.hpp"
+#include "runtime/internal/labels.hpp"
 #include "runtime/src/sched/sanitizer.hpp"
 #include "runtime/src/stack/grow.hpp"
 #include "runtime/src/trace/look.hpp"
@@ -18,11 +20,21 @@ namespace vole::inline v0::detail {
 
 namespace {
 
+void print_labels(const label_node* n, text_out& out) noexcept {
+    if (n == nullptr) return;
+    label_text text;
+    describe_labels(n, text);
+    out.put(out.to, text.text, text.length);
+}
+
 VOLE_NO_TSAN void print_goroutine(const look& l, text_out& out) noexcept {
     out << "goroutine " << l.g->id << " [";
     print_state(out, l.state, l.minutes());
+    const g_tags* tags = l.g->tags;
+    if (tags != nullptr && tags->bubble_id != 0) out << ", synctest bubble " << tags->bubble_id;
     out << "]:";
-    if (l.g->name != nullptr) out << " " << l.g->name;
+    if (tags != nullptr && tags->name != nullptr) out << " " << tags->name;
+    if (tags != nullptr) print_labels(tags->labels, out);
     out << "\n";
     if (l.walkable()) {
         frame_list frames;
@@ -37,13 +49,14 @@ VOLE_NO_TSAN void print_goroutine(const look& l, text_out& out) noexcept {
 
 // ---- the profile ------------------------------------------------------------------------------
 
-// Goroutines that are in the same state, at the same place, by the same calls, and were created at one.
+// Goroutines that are in the same state, at the same place, by the same calls, were created at one, and share their labels.
 struct group {
     static constexpr std::size_t most_frames = 64;
     static constexpr std::size_t shown_ids = 5;
 
     shown_state state;
     const void* created_at;
+    const label_node* labels;
     std::uint64_t hash;
     std::uint64_t count;
     std::uint64_t ids[shown_ids];
@@ -72,6 +85,7 @@ class profile {
         group g{};
         g.state = l.state;
         g.created_at = l.g->created_at;
+        g.labels = l.g->tags != nullptr ? l.g->tags->labels : nullptr;
         if (l.walkable()) {
             frame_list frames;
             walk(l, 1, frames);
@@ -114,12 +128,13 @@ class profile {
         mix(static_cast<std::uint64_t>(g.state.status) << 8 |
             static_cast<std::uint64_t>(g.state.reason));
         mix(reinterpret_cast<std::uintptr_t>(g.created_at));
+        mix(reinterpret_cast<std::uintptr_t>(g.labels));
         for (std::size_t i = 0; i < g.frames; ++i) mix(g.stack[i]);
         return h;
     }
     static bool same(const group& a, const group& b) noexcept {
         if (a.hash != b.hash || a.frames != b.frames || a.state != b.state ||
-            a.created_at != b.created_at) {
+            a.created_at != b.created_at || a.labels != b.labels) {
             return false;
         }
         for (std::size_t i = 0; i < a.frames; ++i) {
@@ -149,7 +164,9 @@ class profile {
         for (std::size_t i = 0; i < g.count && i < group::shown_ids; ++i) {
             out << (i == 0 ? " " : ", ") << g.ids[i];
         }
-        out << (g.count > group::shown_ids ? ", ...\n" : "\n");
+        if (g.count > group::shown_ids) out << ", ...";
+        print_labels(g.labels, out);
+        out << "\n";
         frame_list frames;
         for (std::size_t i = 0; i < g.frames; ++i) frames.add(g.stack[i]);
         print_frames(out, frames, frames_of::anything);
@@ -164,35 +181,83 @@ class profile {
     left_out_cache left_out_;
 };
 
-void print_profile(text_out& out) noexcept {
+template <class Wanted>
+void print_profile(text_out& out, Wanted wanted) noexcept {
     profile all;
-    if (const G* self = current_g(); self != nullptr) all.add(look(self));
-    each_other([&all](const look& l) { all.add(l); });
+    if (const G* self = current_g(); self != nullptr && wanted(self)) all.add(look(self));
+    each_other([&](const look& l) {
+        if (wanted(l.g)) all.add(l);
+    });
     all.print(out);
 }
+
+bool any(const G*) noexcept { return true; }
 
 // More than that are counted instead of listed.
 constexpr std::uint64_t most_listed = 200;
 
+template <class Wanted>
+void print_others(text_out& out, Wanted wanted) noexcept {
+    std::uint64_t others = 0;
+    each_other([&](const look& l) {
+        if (wanted(l.g)) ++others;
+    });
+    if (others > most_listed) {
+        out << "more than " << most_listed << " goroutines: equal ones counted together\n\n";
+        print_profile(out, wanted);
+        return;
+    }
+    each_other([&](const look& l) {
+        if (wanted(l.g)) print_goroutine(l, out);
+    });
+}
+
 void write_traceback_here(int fd, traceback_scope scope) noexcept {
     fd_text text(fd, may_allocate());
     if (scope == traceback_scope::profile) {
-        print_profile(text.out);
+        print_profile(text.out, any);
         return;
     }
     if (const G* self = current_g(); self != nullptr) print_goroutine(look(self), text.out);
-    if (scope == traceback_scope::current) return;
-    std::uint64_t others = 0;
-    each_other([&others](const look&) { ++others; });
-    if (others > most_listed) {
-        text.out << "more than " << most_listed << " goroutines: equal ones counted together\n\n";
-        print_profile(text.out);
-        return;
+    if (scope == traceback_scope::all) print_others(text.out, any);
+}
+
+// noinline and volatile: a load that the compiler moves into the caller is one that TSan sees.
+[[gnu::noinline]] VOLE_NO_TSAN bool is_in_bubble(const volatile G* g, std::uint32_t id) noexcept {
+    const volatile g_tags* tags = g->tags;
+    return tags != nullptr && tags->bubble_id == id;
+}
+
+void write_bubble_here(int fd, std::uint32_t id) noexcept {
+    fd_text text(fd, may_allocate());
+    const G* driver = current_g();
+    print_others(text.out, [=](const G* g) { return g != driver && is_in_bubble(g, id); });
+}
+
+// Not out of a signal handler on a stack of its own: that one is large enough.
+void call_with_large_stack(void (*fn)(void*), void* arg) noexcept {
+    const G* g = current_g();
+    if (g != nullptr && is_on_stack(g, __builtin_frame_address(0))) {
+        on_g0(fn, arg);
+    } else {
+        fn(arg);
     }
-    each_other([&text](const look& l) { print_goroutine(l, text.out); });
 }
 
 }  // namespace
+
+void write_bubble_traceback(int fd, std::uint32_t id) noexcept {
+    struct call {
+        int fd;
+        std::uint32_t id;
+    } c{fd, id};
+    call_with_large_stack(
+        [](void* p) {
+            const auto* at = static_cast<const call*>(p);
+            write_bubble_here(at->fd, at->id);
+        },
+        &c);
+}
 
 }  // namespace vole::detail
 
@@ -204,17 +269,12 @@ void write_traceback(int fd, traceback_scope scope) noexcept {
         int fd;
         traceback_scope scope;
     } c{fd, scope};
-    const auto here = [](void* p) {
-        const auto* at = static_cast<const call*>(p);
-        write_traceback_here(at->fd, at->scope);
-    };
-    // Not out of a signal handler on a stack of its own: that one is large enough.
-    const G* g = current_g();
-    if (g != nullptr && is_on_stack(g, __builtin_frame_address(0))) {
-        on_g0(here, &c);
-    } else {
-        here(&c);
-    }
+    call_with_large_stack(
+        [](void* p) {
+            const auto* at = static_cast<const call*>(p);
+            write_traceback_here(at->fd, at->scope);
+        },
+        &c);
 }
 
 }  // namespace vole

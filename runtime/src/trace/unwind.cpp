@@ -75,11 +75,12 @@ bool may_allocate() noexcept {
     return may;
 }
 
-void walk_suspended(const G* g, frame_list& frames) noexcept {
+void walk_suspended(const arch::gobuf& suspended, const stack_segment*,
+                    frame_list& frames) noexcept {
     unw_context_t context;
     unw_cursor_t cursor;
     if (unw_getcontext(&context) != 0) return;
-    arch::this_port::fill_unwind_context(g->sched, context);
+    arch::this_port::fill_unwind_context(suspended, context);
     if (unw_init_local(&cursor, &context) != 0) return;
     walk_from(&cursor, false, adding_to(frames));
 }
@@ -172,13 +173,13 @@ bool may_allocate() noexcept {
 namespace {
 
 // Each record holds the address of the next one and the address behind the call.
-VOLE_NO_TSAN void walk_frame_pointers(const G* g, std::uintptr_t fp, frame_list& frames) noexcept {
+VOLE_NO_TSAN void walk_frame_pointers(const stack_segment* s, std::uintptr_t fp,
+                                      frame_list& frames) noexcept {
     struct record {
         std::uintptr_t next;
         std::uintptr_t pc;
     };
     std::uintptr_t low = 0;  // within a segment they lie higher and higher
-    const stack_segment* s = g->stack;
     while (arch::this_port::keeps_frame_pointers && fp % alignof(record) == 0 &&
            frames.count() < most_walked) {
         const auto* at = reinterpret_cast<const char*>(fp);
@@ -197,10 +198,11 @@ VOLE_NO_TSAN void walk_frame_pointers(const G* g, std::uintptr_t fp, frame_list&
 
 }  // namespace
 
-void walk_suspended(const G* g, frame_list& frames) noexcept {
-    const arch::resume_point at = arch::this_port::resume(g->sched);
+void walk_suspended(const arch::gobuf& suspended, const stack_segment* stack,
+                    frame_list& frames) noexcept {
+    const arch::resume_point at = arch::this_port::resume(suspended);
     frames.add(at.pc);
-    walk_frame_pointers(g, at.fp, frames);
+    walk_frame_pointers(stack, at.fp, frames);
 }
 
 void walk_interrupted(const G* g, const void* context, frame_list& frames) noexcept {
@@ -209,7 +211,7 @@ void walk_interrupted(const G* g, const void* context, frame_list& frames) noexc
     // A function that calls nobody has no record, nor has one at its very begin: its caller is in the link
     // register. In others that points into themselves, behind their last call.
     if (at.link != 0 && function_begin(at.link - 1) != function_begin(at.pc)) frames.add(at.link);
-    walk_frame_pointers(g, at.fp, frames);
+    walk_frame_pointers(g->stack, at.fp, frames);
 }
 
 std::size_t frames_within(const void*, const void*, std::size_t, std::uintptr_t*,

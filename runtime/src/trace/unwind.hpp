@@ -17,8 +17,9 @@
 
 namespace vole::inline v0::detail {
 
-/// Of g, which is suspended.
-void walk_suspended(const G* g, frame_list& frames) noexcept;
+/// Of a suspended context on the stack whose newest segment that is.
+void walk_suspended(const arch::gobuf& context, const stack_segment* stack,
+                    frame_list& frames) noexcept;
 /// Of g, whose thread waits in a signal handler, whose third argument `context` is.
 void walk_interrupted(const G* g, const void* context, frame_list& frames) noexcept;
 /// The caller's own, without the `skip` innermost.

@@ -109,7 +109,11 @@ def _kill_group(process):
 
 def _failure_text(element):
     lines = []
+    notes = []  # stand before what they belong to
     for found in element.iter():
+        if found.tag == "Info":
+            notes.append("  info: " + (found.text or "").strip())
+            continue
         if found.tag == "Expression" and found.get("success") == "false":
             original = (found.findtext("Original") or "").strip()
             expanded = (found.findtext("Expanded") or "").strip()
@@ -118,9 +122,11 @@ def _failure_text(element):
         elif found.tag in ("Exception", "FatalErrorCondition", "Failure"):
             where = f"{found.get('filename', '?')}:{found.get('line', '?')}"
             lines.append(f"{where}: {found.tag}: {(found.text or '').strip()}")
-        elif found.tag == "Info" and lines:
-            lines.append("  info: " + (found.text or "").strip())
-    return "\n".join(lines)
+        else:
+            continue
+        lines += notes
+        notes = []
+    return "\n".join(lines + notes)
 
 
 def parse(report):

@@ -28,6 +28,7 @@ if platform.machine() == "x86_64":
 
 TEST = {
     "catch2": ["/usr/include/catch2/catch.hpp"],
+    "librapidcheck-dev": ["/usr/include/rapidcheck.h"],
     "util-linux": ["setarch"],
     "gdb": ["gdb"],
 }

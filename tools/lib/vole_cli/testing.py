@@ -21,14 +21,15 @@ import builds
 import catch2
 from console import EXIT_USAGE, Failure, Stopwatch, environment, say, shown
 
-SUITES = ("unit", "behaviour", "panic", "growth", "preempt", "stress", "death", "gdb", "examples",
-          "layers", "consumer", "arch")
+SUITES = ("unit", "behaviour", "panic", "time", "synctest", "growth", "preempt", "stress", "death",
+          "gdb", "examples", "layers", "model", "consumer", "arch")
 CATCH2_PROGRAMS = ("vole-unit", "vole-behaviour", "vole-stress", "vole-death", "vole-arch",
                    "vole-panic", "vole-panic-faults",
+                   "vole-time", "vole-time-wall", "vole-time-simulated", "vole-synctest",
                    "vole-growth", "vole-growth-arm64", "vole-growth-copying", "vole-preempt",
                    "vole-preempt-O0", "vole-preempt-O3", "vole-preempt-growing")
 # These are about the sources, not about what a compiler made of them: gcc, native, once.
-SOURCE_SUITES = ("layers", "consumer")
+SOURCE_SUITES = ("layers", "model", "consumer")
 # Native, and not under sanitizers: see test/gdb/meson.build.
 PLAIN_SUITES = ("gdb",)
 SKIPPED = 77  # exit status of a test that cannot run here; its last line says why

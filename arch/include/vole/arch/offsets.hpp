@@ -29,6 +29,8 @@
 #define VOLE_SEG_SPARE 2    // belongs to the M's list of spare segments when it is left
 #define VOLE_SEG_GREW 4     // a frame of its own code did not fit here
 #define VOLE_SEG_PROBE 8    // smaller than its goroutine's place usually gets (adapt.hpp)
+// 16 to 64: the kind that a goroutine has begun with (attach.cpp)
+#define VOLE_SEG_CANARY 128  // its lowest word stands in for the guard pages that could not be had
 // The upper four: the segment_kind that the goroutine started with.
 
 // growth::kind: why __morestack was entered; vole_newstack answers with COPIED

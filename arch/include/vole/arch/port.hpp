@@ -52,6 +52,10 @@ extern "C" {
 /// Suspends the caller in `from` and resumes `to`. Returns when somebody resumes `from`.
 void vole_switch(gobuf* from, const gobuf* to) noexcept;
 
+/// Resumes what `other` holds, and suspends the caller there: vole_switch for two that take turns, each
+/// in a place of its own. May be reached by a jump from the end of another function.
+void vole_exchange(gobuf* other) noexcept;
+
 /// Resumes `to`; the caller's context is forgotten.
 [[noreturn]] void vole_gogo(const gobuf* to) noexcept;
 
@@ -129,8 +133,8 @@ concept port = requires(void* top, void* arg, const gobuf& g) {
     { P::runtime_depth() } -> std::same_as<void*>;
     /// What instrumented code on this thread compares its stack pointer with; null: never grows.
     {P::set_stack_guard(static_cast<char*>(top))};
-    /// Once, before the first goroutine: whatever vole_morestack must know of the processor.
-    {P::prepare_morestack()};
+    /// Once, before the first goroutine: whatever the routines must know of the processor.
+    {P::prepare()};
     /// In a signal handler, from its third argument: where the thread was.
     { P::interrupted(top) } -> std::same_as<interrupted_point>;
     /// Right behind a system call that has returned EINTR.

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <iterator>
 
+#include "runtime/internal/bubble.hpp"
 #include "runtime/src/sched/sched.hpp"
 
 extern "C" __attribute__((visibility("hidden"))) const char vole_gdb_script;
@@ -31,7 +32,7 @@ using namespace vole::detail;
 
 struct vole_debug_layout_v1 {
     std::uint32_t magic = 0x656c6f76;  // "vole"
-    std::uint32_t version = 1;
+    std::uint32_t version = 2;
     std::uint32_t bytes = sizeof(vole_debug_layout_v1);
 
     std::uint32_t texts = debug_texts::count;
@@ -57,8 +58,11 @@ struct vole_debug_layout_v1 {
     std::uint32_t g_closure = offsetof(G, closure);
     std::uint32_t g_created_at = offsetof(G, created_at);
     std::uint32_t g_parent_id = offsetof(G, parent_id);
-    std::uint32_t g_name = offsetof(G, name);
+    std::uint32_t g_tags = offsetof(G, tags);
     std::uint32_t g_parked = offsetof(G, parked);
+
+    std::uint32_t tags_bubble = offsetof(struct g_tags, bubble_id);  // four bytes
+    std::uint32_t tags_name = offsetof(struct g_tags, name);
 
     std::uint32_t closure_invoke = offsetof(closure_type, invoke);
 

@@ -41,12 +41,12 @@ def vole_text(address):
 class VoleLayout:
     """The program's description of itself. The names are those of layout.cpp, in its order."""
 
-    MAGIC, VERSION = 0x656C6F76, 1
+    MAGIC, VERSION = 0x656C6F76, 2
     NUMBERS = """
         texts status_runnable status_running status_syscall status_waiting status_dead status_idle
         slab_next slab_gs slab_count
         g_bytes g_sp g_m g_stack g_status g_reason g_lock_count g_id g_closure g_created_at
-        g_parent_id g_name g_parked closure_invoke
+        g_parent_id g_tags g_parked tags_bubble tags_name closure_invoke
         parked_kind kind_object kind_count kind_stride
         segment_prev segment_lo segment_bytes
         m_bytes m_curg m_p m_commit m_commit_g m_spinning m_blocking_depth m_attention m_detached
@@ -96,8 +96,13 @@ class VoleGoroutine:
         self.closure = vole_number(data, layout.g_closure)
         self.created_at = vole_number(data, layout.g_created_at)
         self.parent = vole_number(data, layout.g_parent_id)
-        name = vole_number(data, layout.g_name)
-        self.name = vole_text(name) if name else ""
+        self.name, self.bubble = "", 0
+        tags = vole_number(data, layout.g_tags)
+        if tags:
+            shared = vole_read(tags, max(layout.tags_name, layout.tags_bubble) + 8)
+            name = vole_number(shared, layout.tags_name)
+            self.name = vole_text(name) if name else ""
+            self.bubble = vole_number(shared, layout.tags_bubble, 4)
         self.parked = vole_number(data, layout.g_parked)
 
     def title(self, width=0):
@@ -315,10 +320,14 @@ class VoleProgram:
 
     def state(self, g):
         waiting = g.status == self.layout.status_waiting
-        text = self.reason_texts[g.reason] if waiting else self.status_texts[g.status]
+        text = self.reason_texts[g.reason & 0x7f] if waiting else self.status_texts[g.status]
+        if waiting and g.bubble and g.reason & 0x80:
+            text += " (durable)"
         if self.is_frozen(g):
             text += ", preempted"
-        return text + (", locked to thread" if g.locked else "")
+        if g.locked:
+            text += ", locked to thread"
+        return text + (f", synctest bubble {g.bubble}" if g.bubble else "")
 
     def waits_on(self, g):
         """Addresses of the channels, or of what else it waits on."""

@@ -1,0 +1,134 @@
+// A lock for many readers or one writer. What all headers of <vole/sync.hpp> have in common is said there.
+#pragma once
+
+#include <cstdint>
+
+#include <vole/detail/atomic.hpp>
+#include <vole/runtime.hpp>
+
+namespace vole::inline v0 {
+
+namespace detail {
+struct addr_waiter;
+struct wait_bucket;
+}
+
+class read_locker;
+
+/// Go's sync.RWMutex: held by any number of readers or by one writer, no owner (another goroutine or thread may
+/// unlock). Meets SharedMutex: std::shared_lock and std::unique_lock work. There is no upgrade.
+/// Once a writer waits, new readers do too, until it has had its turn: so who holds the lock for reading must not
+/// take it for reading again. The writer waits for the readers that were there when it came; when it unlocks,
+/// all readers that came meanwhile go before the next writer. Writers among themselves are served as by mutex.
+/// May be destroyed as soon as it is unlocked for the last time, by whoever locked it last.
+/// Waiting for it is not durable in a bubble (<vole/synctest.hpp>).
+class rw_mutex {
+  public:
+    constexpr rw_mutex() noexcept = default;
+    rw_mutex(const rw_mutex&) = delete;
+    rw_mutex& operator=(const rw_mutex&) = delete;
+
+    /// Waits until neither a writer nor a reader holds it. Happens-before: every earlier unlock() and
+    /// unlock_shared() -> return.
+    void lock() {
+        std::uint64_t free = 0;
+        // acquire: pairs with the release of whoever unlocked.
+        if (!state_.compare_exchange_strong(free, writer, detail::memory_order_acquire,
+                                            detail::memory_order_relaxed)) [[unlikely]] {
+            lock_slow();
+        }
+    }
+
+    /// Never waits; false also while a writer waits. A failure orders nothing.
+    bool try_lock() noexcept {
+        std::uint64_t seen = state_.load(detail::memory_order_relaxed);
+        return (seen & writer) == 0 && seen < one_reader &&
+               state_.compare_exchange_strong(seen, seen | writer, detail::memory_order_acquire,
+                                              detail::memory_order_relaxed);
+    }
+
+    /// Fatal error "sync: Unlock of unlocked RWMutex" if no writer holds it.
+    void unlock() {
+        std::uint64_t held = writer;
+        if (asked_to_yield() ||
+            !state_.compare_exchange_strong(held, 0, detail::memory_order_release,
+                                            detail::memory_order_relaxed)) [[unlikely]] {
+            unlock_slow();
+        }
+    }
+
+    /// Waits until no writer holds it or waits for it. Happens-before: every earlier unlock() -> return.
+    void lock_shared() {
+        // An addition cannot fail, however many readers come at once.
+        if ((state_.fetch_add(one_reader, detail::memory_order_acquire) & writer) != 0) [[unlikely]]
+            lock_shared_slow();
+    }
+
+    /// Never waits; false also while a writer waits. A failure orders nothing.
+    bool try_lock_shared() noexcept {
+        std::uint64_t seen = state_.load(detail::memory_order_relaxed);
+        do {
+            if ((seen & writer) != 0) return false;
+        } while (!state_.compare_exchange_weak(
+            seen, seen + one_reader, detail::memory_order_acquire, detail::memory_order_relaxed));
+        return true;
+    }
+
+    /// Fatal error "sync: RUnlock of unlocked RWMutex" if no reader holds it.
+    void unlock_shared() {
+        // release: pairs with the acquire of the next writer.
+        const std::uint64_t after =
+            state_.fetch_sub(one_reader, detail::memory_order_release) - one_reader;
+        if ((after & (writer | below_zero)) != 0 || asked_to_yield()) [[unlikely]]
+            unlock_shared_slow(after);
+    }
+
+    /// Go's RLocker(): this lock, as one that lock() takes for reading.
+    read_locker reader() noexcept;
+
+  private:
+    // Parts of state_; their meaning is in sync/src/rw_mutex.cpp.
+    static constexpr std::uint64_t writer = 1;
+    static constexpr std::uint64_t waiters = 2;
+    static constexpr std::uint64_t woken = 4;
+    static constexpr std::uint64_t one_reader = std::uint64_t{1} << 32;
+    static constexpr std::uint64_t below_zero = std::uint64_t{1} << 63;
+
+    static bool asked_to_yield() noexcept {
+        return (detail::release_mode.load(detail::memory_order_relaxed) &
+                detail::release_attention) != 0;
+    }
+
+    void lock_slow();
+    void unlock_slow();
+    void lock_shared_slow();
+    void unlock_shared_slow(std::uint64_t after);
+    void wait_for_readers(detail::addr_waiter& w, std::uint64_t seen);
+    void release();
+    detail::addr_waiter* let_go(detail::wait_bucket& b, std::uint64_t seen,
+                                const detail::addr_waiter* next);
+    detail::addr_waiter* hand_over(detail::wait_bucket& b, detail::addr_waiter*& next);
+    detail::addr_waiter* admit(detail::wait_bucket& b, std::uint64_t seen);
+    const void* queued_readers() const noexcept;
+    const void* waiting_writer() const noexcept;
+
+    detail::atomic<std::uint64_t> state_{0};
+    std::int32_t admitted_ = 0;
+    std::int32_t leaving_ = 0;
+};
+
+/// A view of a rw_mutex that locks it for reading. Meets Lockable; as cheap to copy as a reference.
+class read_locker {
+  public:
+    explicit read_locker(rw_mutex& m) noexcept : m_(&m) {}
+    void lock() { m_->lock_shared(); }
+    bool try_lock() noexcept { return m_->try_lock_shared(); }
+    void unlock() { m_->unlock_shared(); }
+
+  private:
+    rw_mutex* m_;
+};
+
+inline read_locker rw_mutex::reader() noexcept { return read_locker(*this); }
+
+}  // namespace vole
