@@ -35,6 +35,7 @@ task_errors::task_errors(std::vector<std::exception_ptr> all) : all_(std::move(a
 }
 
 task_group::task_group(const vole::context& parent, policy p) : policy_(p) {
+    errors_.reserve(1);  // the first error is never lost
     std::tie(ctx_, cancel_) = with_cancel_cause(parent);
 }
 
@@ -48,15 +49,19 @@ void task_group::run(void (*fn)(void*), void* arg) {
     }
 }
 
-// Without memory for one more, the earlier ones must do.
+// Kept first and told second: a task that fails because the context ended may not be taken for the first,
+// and the cause of the context is the error that wait() throws. Without memory for one more error, the
+// earlier ones must do.
 void task_group::failed(std::exception_ptr error) noexcept {
-    if (policy_ == first_error) cancel_(error);
-    const std::lock_guard held(mu_);
-    if (policy_ == first_error && !errors_.empty()) return;
-    try {
-        errors_.push_back(std::move(error));
-    } catch (const std::bad_alloc&) {
+    {
+        const std::lock_guard held(mu_);
+        if (policy_ == first_error && !errors_.empty()) return;
+        try {
+            errors_.push_back(error);
+        } catch (const std::bad_alloc&) {
+        }
     }
+    if (policy_ == first_error) cancel_(std::move(error));
 }
 
 void task_group::throw_errors() {

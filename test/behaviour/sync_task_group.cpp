@@ -64,6 +64,28 @@ TEST_CASE("SYNC-77 wait throws the first error, each time", "[sync][task_group]"
     CHECK(ok.text() == "");
 }
 
+TEST_CASE("SYNC-77 an error that the end of the context brings about is not the first",
+          "[sync][task_group]") {
+    findings ok;
+    run_on(2, [&] {
+        task_group g;
+        std::vector<std::pair<context, cancel_func>> children;  // ending them takes a while
+        for (int i = 0; i < 10'000; ++i) children.push_back(with_cancel(g.context()));
+        std::atomic<bool> started{false};
+        g.go([&] {
+            started = true;
+            while (alive(g.context())) {
+            }
+            throw failure("second");
+        });
+        while (!started) gosched();
+        g.go([] { throw failure("first"); });
+        ok.throws<failure>("first", [&] { g.wait(); });
+        ok.equal(text_of(g.context().cause()), std::string("first"));
+    });
+    CHECK(ok.text() == "");
+}
+
 TEST_CASE("SYNC-78 the context ends at the first error, with it as the cause",
           "[sync][task_group]") {
     findings ok;
