@@ -22,7 +22,9 @@ class note {
     void sleep() noexcept;
     /// True if woken, false after timeout_ns.
     bool sleep_for(std::int64_t timeout_ns) noexcept;
-    void clear() noexcept { word_.store(0, memory_order_relaxed); }
+    /// acquire, and not a store: a wake() that came after a timeout, and that this undoes, is seen with what was
+    /// written before it.
+    void clear() noexcept { word_.exchange(0, memory_order_acquire); }
 
   private:
     atomic<std::uint32_t> word_{0};

@@ -10,6 +10,8 @@
 
 #include "test/death/death_support.hpp"
 
+#include <sys/resource.h>
+
 #include <cstdlib>
 #include <mutex>
 #include <thread>
@@ -273,6 +275,53 @@ TEST_CASE("SCHED-60 not while a thread exists that might call in; but when it ha
     CHECK(r.aborted());
     CHECK(fatal_says(r, all_asleep));
     CHECK(r.out.find("thread ends") != std::string::npos);
+}
+
+TEST_CASE("child: a thread waits with us, and ends", "[.child]") {
+    doomed_main([] {
+        const auto c = vole::make_chan<int>();
+        std::thread receives([c] { (void)c.recv(); });
+        std::thread([c, receives = std::move(receives)]() mutable {
+            std::this_thread::sleep_for(std::chrono::milliseconds(50));
+            c.send(1);
+            receives.join();
+            say("threads end");
+        }).detach();
+        (void)vole::make_chan<int>().recv();
+    });
+}
+TEST_CASE("SCHED-60 not while a thread waits in one of our operations; but when it has ended",
+          "[death][deadlock]") {
+    const auto r = run_case_in_subprocess("child: a thread waits with us, and ends");
+    INFO(r.text());
+    CHECK(r.aborted());
+    CHECK(fatal_says(r, all_asleep));
+    CHECK(r.out.find("threads end") != std::string::npos);
+}
+
+TEST_CASE("child: nobody can count the threads", "[.child]") {
+    const auto c = vole::make_chan<int>();
+    std::thread sends([c] {
+        // Long enough for a look or two: there is no state to wait for if nothing is to happen.
+        std::this_thread::sleep_for(std::chrono::milliseconds(250));
+        c.send(1);
+    });
+    vole::run([c] {
+        rlimit files{};
+        getrlimit(RLIMIT_NOFILE, &files);
+        const rlimit none{3, files.rlim_max};
+        setrlimit(RLIMIT_NOFILE, &none);
+        (void)c.recv();
+        setrlimit(RLIMIT_NOFILE, &files);
+        say("received");
+    });
+    sends.join();
+}
+TEST_CASE("SCHED-60 not while the threads cannot be counted", "[death][deadlock]") {
+    const auto r = run_case_in_subprocess("child: nobody can count the threads");
+    INFO(r.text());
+    CHECK(!r.aborted());
+    CHECK(r.out.find("received") != std::string::npos);
 }
 
 TEST_CASE("child: second run deadlocks", "[.child]") {

@@ -17,9 +17,11 @@ and turns the status round:
 
 import argparse
 import sys
-from collections import deque
+
+from explore import Fault, report
 
 FREE = 0  # a claim that nobody has
+longest_buffer = 4
 
 
 def stolen(goroutine):
@@ -28,10 +30,6 @@ def stolen(goroutine):
 
 def is_complete(claim):
     return claim != FREE and claim[0] == "stolen"
-
-
-class Fault(Exception):
-    pass
 
 
 class Model:
@@ -74,6 +72,11 @@ class Model:
                 raise Fault(f"goroutine {g} is lost" if not there else f"goroutine {g} is still there")
 
     def steps(self, state):
+        for name, after in self.all_steps(state):
+            if len(after[2]) <= longest_buffer:
+                yield name, after
+
+    def all_steps(self, state):
         self.check(state)
         slot, claim, buffer, out, owner, thieves = state
         if buffer:
@@ -169,40 +172,13 @@ class Model:
             yield "T5", (0 if slot == seen else slot, claim, buffer, self.take(out, seen), again)
 
 
-def explore(model, longest_buffer=4):
-    """The number of states, or a Fault that tells how to get there."""
-    reached = {model.start: None}
-    to_do = deque([model.start])
-    while to_do:
-        state = to_do.popleft()
-        try:
-            for name, after in model.steps(state):
-                if len(after[2]) <= longest_buffer and after not in reached:
-                    reached[after] = (name, state)
-                    to_do.append(after)
-        except Fault as fault:
-            path = []
-            while reached[state] is not None:
-                name, before = reached[state]
-                path.append(f"  {name:28} {state}")
-                state = before
-            raise Fault("\n".join([*reversed(path), str(fault)])) from None
-    return len(reached)
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--broken", choices=("no-fence", "no-look", "forget"))
     parser.add_argument("goroutines", type=int)
     parser.add_argument("thieves", type=int)
     args = parser.parse_args()
-    try:
-        states = explore(Model(args.goroutines, args.thieves, args.broken))
-    except Fault as fault:
-        print(fault)
-        return 0 if args.broken else 1
-    print(f"{states} states, no fault")
-    return 1 if args.broken else 0
+    return report(Model(args.goroutines, args.thieves, args.broken), args.broken)
 
 
 if __name__ == "__main__":

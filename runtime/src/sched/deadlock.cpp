@@ -3,12 +3,17 @@
 //
 // Asked by the last thread that goes to sleep. Nothing is reported unless a run() waits, and
 // nothing while something may still come from outside:
-//  - an external_waker exists, or an ordinary thread is blocked in one of our operations;
+//  - an external_waker exists;
 //  - a deadline is pending in a heap of timers;
 //  - a goroutine is in blocking() or a system call: its thread does not count as asleep;
 //  - the process has a thread that we did not create and that is not waiting in run(): it may
 //    send, unlock or start goroutines at any time. The kernel says how many threads there are.
-//    In that case sysmon asks again every 100 ms, for the thread may end.
+//
+// What keeps a report back has to see to it that somebody asks again. A wake-up or a deadline that comes wakes a
+// thread of ours, which asks when it goes to sleep. In the other cases there is a *suspicion*: an external_waker that
+// goes raises one, and who finds a foreign thread does, for that may end without a word. sysmon asks again 100 ms
+// after it has seen one. It alone takes a suspicion back, and before it looks: who looked earlier and saw somebody
+// awake knows nothing of a waker that has gone since. test/model/deadlock.py tries the orders.
 //
 // Locks: sched.mu. Stack: g0 or sysmon's.
 #include <vole/runtime.hpp>
@@ -53,10 +58,15 @@ finding look() noexcept {
     lock_guard held(sched.mu);
     const bool asleep = sched.runs_waiting != 0 && sched.runs_undetected == 0 &&
                         sched.external_wakers.load(memory_order_relaxed) == 0 &&
-                        sched.threads_parked.load(memory_order_relaxed) == 0 && everything_asleep();
+                        everything_asleep();
     return {asleep, sched.mains_gone != 0 && count_goroutines() == 0, sched.sleep_generation,
             std::uint64_t{sched.m_count} + 1 + sched.runs_waiting + sanitizer_threads +
                 narrator_threads()};
+}
+
+// release: sysmon, which takes it, sees why it was raised.
+void suspect_deadlock() noexcept {
+    if (!sched.deadlock_suspected.exchange(true, memory_order_release)) wake_sysmon();
 }
 
 }  // namespace
@@ -66,16 +76,13 @@ finding look() noexcept {
 // awake now or has gone to sleep once more, which changes the generation (and asks again).
 void check_deadlock() noexcept {
     const finding first = look();
-    if (!first.asleep) {
-        sched.deadlock_suspected.store(false, memory_order_relaxed);
-        return;
-    }
+    if (!first.asleep) return;
     const std::uint64_t all = process_threads();
     const finding second = look();
     if (!second.asleep || second.generation != first.generation) return;
-    if (all > second.threads) {
-        if (!sched.deadlock_suspected.exchange(true, memory_order_relaxed)) wake_sysmon();
-        return;
+    // 0: without /proc, or without a descriptor to read it, nobody knows, and nobody is accused.
+    if (all == 0 || all > second.threads || sched.threads_parked.load(memory_order_relaxed) != 0) {
+        return suspect_deadlock();
     }
     fatal(second.no_goroutines ? "no goroutines (main called runtime.Goexit) - deadlock!"
                                : "all goroutines are asleep - deadlock!");
@@ -90,9 +97,7 @@ external_waker::external_waker() noexcept {
 }
 external_waker::~external_waker() {
     detail::sched.external_wakers.fetch_sub(1, detail::memory_order_relaxed);
-    // Everybody may have fallen asleep while it existed.
-    detail::sched.deadlock_suspected.store(true, detail::memory_order_relaxed);
-    detail::wake_sysmon();
+    detail::suspect_deadlock();  // everybody may have fallen asleep while it existed
 }
 
 }  // namespace vole

@@ -192,7 +192,8 @@ void sysmon_main() noexcept {
                 sched.procs.load(memory_order_relaxed)) {
             deep_sleep(memory_to_give);
             create_requested_threads();
-            if (sched.deadlock_suspected.load(memory_order_relaxed)) check_deadlock();
+            // acquire: pairs with suspect_deadlock. Taken before it is looked into: see deadlock.cpp.
+            if (sched.deadlock_suspected.exchange(false, memory_order_acquire)) check_deadlock();
             idle_rounds = 0;
             memory_to_give = true;  // for all we know
             now = nanotime();
