@@ -41,5 +41,7 @@ struct label_text {
 };
 /// " {key: value, key: value}"; empty for none. Any stack with room for it, while others change what is read.
 void describe_labels(const label_node* n, label_text& to) noexcept;
+/// Equal for equal sets; 0 for none. As above.
+std::uint64_t hash_labels(const label_node* n) noexcept;
 
 }  // namespace vole::detail

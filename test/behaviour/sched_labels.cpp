@@ -175,11 +175,9 @@ TEST_CASE("LBL-5 a profile keeps equal stacks with other labels apart", "[sched]
     run_on(1, [&] {
         auto gate = vole::make_chan<void>();
         vole::wait_group all;
-        const auto start = [&](int n) {
-            for (int i = 0; i < n; ++i) all.go([&] { gate.recv(); });
-        };
-        with_labels({{"who", "three"}}, [&] { start(3); });
-        with_labels({{"who", "two"}}, [&] { start(2); });
+        for (const char* who : {"three", "two", "three", "two", "three"}) {
+            with_labels({{"who", who}}, [&] { all.go([&] { gate.recv(); }); });
+        }
         settle();
         text = traceback(vole::traceback_scope::profile);
         gate.close();

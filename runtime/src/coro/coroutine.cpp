@@ -4,6 +4,7 @@
 #include "runtime/src/coro/coroutine.hpp"
 
 #include <new>
+#include <utility>
 
 #include <vole/panic.hpp>
 #include <vole/runtime.hpp>
@@ -43,15 +44,11 @@ bool take_stack(coroutine_core* c) noexcept {
         sched.coroutines.fetch_sub(1, memory_order_relaxed);
         return false;
     }
-    // As in attach_stack.
-    const std::size_t color = (reinterpret_cast<std::uintptr_t>(lo) / slot_bytes) % 4 * 192;
-    stack_segment* s = make_segment(lo, slot_bytes, segment_kind::slot, color);
+    stack_segment* s = make_segment(lo, slot_bytes, segment_kind::slot);
     s->coro = c;
     c->base = s;
     c->other.stack = s;
     c->other.stack_guard = s->guard;
-    if (!stacks_have_guards()) [[unlikely]]
-        put_canary(s);
     tell_new_coroutine(c->other.sanitizer, s);
     return true;
 }
@@ -79,23 +76,16 @@ constexpr bool told_of_switches = false;
 
 // ---- the switch -------------------------------------------------------------------------------
 
-template <class T>
-inline void exchange(T& a, T& b) noexcept {
-    const T kept = a;
-    a = b;
-    b = kept;
-}
-
 VOLE_NO_TSAN inline void exchange_sides(stack_side& other, const M* m, G* g) noexcept {
-    exchange(g->stack, other.stack);
+    std::swap(g->stack, other.stack);
     atomic_signal_fence(memory_order_seq_cst);  // see is_unusual
-    exchange(g->stack_guard, other.stack_guard);
-    exchange(g->frames, other.frames);
+    std::swap(g->stack_guard, other.stack_guard);
+    std::swap(g->frames, other.frames);
     // Both sides are mostly outside of handlers: a comparison is cheaper than a store that the next switch loads.
     if (m->eh->caught != other.eh.caught) [[unlikely]]
-        exchange(m->eh->caught, other.eh.caught);
+        std::swap(m->eh->caught, other.eh.caught);
     if (m->eh->uncaught != other.eh.uncaught) [[unlikely]]
-        exchange(m->eh->uncaught, other.eh.uncaught);
+        std::swap(m->eh->uncaught, other.eh.uncaught);
     exchange_sanitizer(g, other.sanitizer);
     arch::this_port::set_stack_guard(g->stack_guard);
 }
@@ -329,13 +319,15 @@ coroutine_ticket coroutine_make(const body_type* type, coroutine_kind kind) {
     if (sched.poisoned.load(memory_order_relaxed)) [[unlikely]]
         fatal("runtime used in a forked child");
     coroutine_core* c = nullptr;
-    deep([&] { c = new (std::nothrow) coroutine_core; });
+    deep([&] {
+        c = new (std::nothrow) coroutine_core;
+        if (c != nullptr) c->bias.store(first_bias(), memory_order_relaxed);
+    });
     if (c == nullptr) throw_bad_alloc();
     if (!take_stack(c)) {
         deep([c] { delete c; });
         throw_bad_alloc();
     }
-    deep([c] { c->bias.store(first_bias(), memory_order_relaxed); });
     c->kind = kind;
     c->type = type;
     c->body = body_place(c->base, type);
@@ -409,6 +401,7 @@ void coroutine_leave(coroutine* face, void* value) {
 
 bool coroutine_finish(coroutine* c) {
     outcome end = end_body(core_of(c));
+    if (end.panic == nullptr && !end.goexit) return false;
     if (end.goexit && current_g() == nullptr) {
         report_outcome(end);
         throw runtime_error(

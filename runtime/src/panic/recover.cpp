@@ -92,6 +92,16 @@ class frame_scope {
     recover_frame* f_;
 };
 
+// Null: fn has returned.
+inline _Unwind_Exception* call_in_frame(recover_frame& f, void (*fn)(void*), void* arg) {
+    frame_scope scope(&f);
+    _Unwind_Exception* e = call_guarded(fn, arg, &f);
+    scope.end();
+    if (f.carried != nullptr) [[unlikely]]
+        drop_carried(&f);
+    return e;
+}
+
 // What an inner frame knew of the exception, or a new one.
 panic_record* take_record(recover_frame* f, void* object) noexcept {
     panic_record* r = f->carried;
@@ -157,11 +167,7 @@ void claim_for_goexit(panic_record* pending) noexcept {
 void run_recovering(void (*fn)(void*), void* arg) {
     recover_frame f;
     f.seen = on_recoverable;
-    frame_scope scope(&f);
-    _Unwind_Exception* e = call_guarded(fn, arg, &f);
-    scope.end();
-    if (f.carried != nullptr) [[unlikely]]
-        drop_carried(&f);
+    _Unwind_Exception* e = call_in_frame(f, fn, arg);
     if (e == nullptr) [[likely]]
         return;
     arrival a{&f, e};
@@ -180,11 +186,7 @@ outcome run_contained(void (*fn)(void*), void* arg) noexcept {
     recover_frame f;
     f.seen = on_recoverable;
     f.stops_goexit = true;
-    frame_scope scope(&f);
-    _Unwind_Exception* e = call_guarded(fn, arg, &f);
-    scope.end();
-    if (f.carried != nullptr) [[unlikely]]
-        drop_carried(&f);
+    _Unwind_Exception* e = call_in_frame(f, fn, arg);
     if (e == nullptr) [[likely]]
         return {};
     if (e->exception_class != goexit_class) return end_frame(f, e);
@@ -216,11 +218,7 @@ std::exception_ptr run_outermost(void (*fn)(void*), void* arg, bool keep_excepti
     f.seen = on_uncaught;
     f.outermost = true;
     f.keeps_exception = keep_exception;
-    frame_scope scope(&f);
-    _Unwind_Exception* e = call_guarded(fn, arg, &f);
-    scope.end();
-    if (f.carried != nullptr) [[unlikely]]
-        drop_carried(&f);
+    _Unwind_Exception* e = call_in_frame(f, fn, arg);
     if (e == nullptr) [[likely]]
         return nullptr;
     std::exception_ptr kept;

@@ -64,27 +64,43 @@ void release_labels(label_node* n) noexcept {
     blocks.head[k] = n;
 }
 
+namespace {
+
 // TSan would see reads of what others write, and does: memcpy, for one. Byte by byte, volatile.
-VOLE_NO_TSAN void describe_labels(const label_node* n, label_text& to) noexcept {
-    to.length = 0;
-    if (n == nullptr) return;
+template <class F>
+VOLE_NO_TSAN inline void each_byte(const label_node* n, F f) noexcept {
     const volatile label_node* now = n;
     const volatile char* from = n->text();
     const std::size_t bytes = std::size_t{now->bytes} < now->room ? now->bytes : now->room;
+    for (std::size_t at = 0; at + 1 < bytes; ++at) f(from[at]);  // without the last NUL
+}
+
+}  // namespace
+
+VOLE_NO_TSAN void describe_labels(const label_node* n, label_text& to) noexcept {
+    to.length = 0;
+    if (n == nullptr) return;
     bool is_key = true;
     to.add(' ');
     to.add('{');
-    for (std::size_t at = 0; at + 1 < bytes; ++at) {
-        const char c = from[at];
+    each_byte(n, [&](char c) {
         if (c != '\0') {
             to.add(c);
-            continue;
+            return;
         }
         to.add(is_key ? ':' : ',');
         to.add(' ');
         is_key = !is_key;
-    }
+    });
     to.add('}');
+}
+
+// FNV-1a.
+VOLE_NO_TSAN std::uint64_t hash_labels(const label_node* n) noexcept {
+    if (n == nullptr) return 0;
+    std::uint64_t h = 0xcbf29ce484222325;
+    each_byte(n, [&h](char c) { h = (h ^ static_cast<unsigned char>(c)) * 0x100000001b3; });
+    return h;
 }
 
 namespace {

@@ -99,6 +99,16 @@ class asan_visit {
     std::size_t before_bytes_ = 0;
     bool returned_ = false;
 };
+struct foreign_call {
+    void (*fn)(void*);
+    void* arg;
+
+    void make(const void* lo, std::size_t bytes) const {
+        asan_visit visit(lo, bytes);
+        fn(arg);
+        visit.returned();
+    }
+};
 inline void tell_thread(M* m) noexcept {
     pthread_attr_t attr;
     void* lo = nullptr;

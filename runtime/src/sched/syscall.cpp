@@ -153,16 +153,9 @@ void leave_blocking() noexcept {
 
 #if defined(VOLE_ASAN)
 namespace {
-struct told_call {
-    void (*fn)(void*);
-    void* arg;
-};
 void call_and_tell(void* p) {
-    const auto* call = static_cast<const told_call*>(p);
     const M* m = current_m();
-    asan_visit visit(m->stack_bottom, m->stack_bytes);
-    call->fn(call->arg);
-    visit.returned();
+    static_cast<const foreign_call*>(p)->make(m->stack_bottom, m->stack_bytes);
 }
 }  // namespace
 #endif
@@ -185,7 +178,7 @@ void call_on_system_stack(void (*fn)(void*), void* arg) {
         }
     } here(m);
 #if defined(VOLE_ASAN)
-    told_call call{fn, arg};
+    foreign_call call{fn, arg};
     fn = call_and_tell;
     arg = &call;
 #endif

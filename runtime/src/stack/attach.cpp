@@ -94,25 +94,20 @@ void attach_stack(P* p, G* g) noexcept {
     const segment_kind kind = kind_of(g);
     char* lo = g->stack_guard;
     std::size_t bytes = slot_bytes;
-    std::size_t color = 0;
     if (kind == segment_kind::slot) [[likely]] {
         lo = take_memory(p, kind);
         if (lo == nullptr) fatal("out of memory (stack)", "stack promised to a goroutine");
-        // The tops of all slots fall on the same cache sets: spread them a little.
-        color = (reinterpret_cast<std::uintptr_t>(lo) / slot_bytes) % 4 * 192;
     } else {
         bytes = kind == segment_kind::mapped ? mapped_bytes(g)
                                              : kind_bytes[static_cast<std::size_t>(kind)];
     }
-    stack_segment* s = make_segment(lo, bytes, kind, color);
-    s->flags = static_cast<std::uint8_t>(trial | static_cast<unsigned>(kind) << 4);
+    stack_segment* s = make_segment(lo, bytes, kind);
+    s->flags |= static_cast<std::uint8_t>(trial | static_cast<unsigned>(kind) << 4);
     if (g->policy == static_cast<unsigned>(stack_policy::kind::dense)) {
         s->flags |= VOLE_SEG_BORROWS;
     }
     g->stack = s;
     g->stack_guard = s->guard;
-    if (kind == segment_kind::slot && !stacks_have_guards()) [[unlikely]]
-        put_canary(s);
     tell_new_stack(g);
     g->sched = arch::this_port::make_context(s->hi() - goexit_bytes, g);
 }

@@ -32,21 +32,18 @@ constexpr std::size_t most_room = stack_limit / 2;
 namespace {
 
 struct told_call {
-    void (*fn)(void*);
-    void* arg;
+    foreign_call call;
     const stack_segment* from;
 };
 
 void call_and_tell(void* p) {
-    const auto* call = static_cast<const told_call*>(p);
+    const auto& [call, from] = *static_cast<const told_call*>(p);
     const G* g = current_g();
-    if (g == nullptr || g->stack == call->from) {
-        call->fn(call->arg);
-        return;
+    if (g == nullptr || g->stack == from) {
+        call.fn(call.arg);
+    } else {
+        call.make(g->stack->lo, g->stack->bytes);
     }
-    asan_visit visit(g->stack->lo, g->stack->bytes);
-    call->fn(call->arg);
-    visit.returned();
 }
 
 }  // namespace
@@ -57,7 +54,7 @@ void call_with_room(std::size_t bytes, void (*fn)(void*), void* arg) {
         refuse();
 #if defined(VOLE_ASAN)
     const G* g = current_g();
-    told_call call{fn, arg, g != nullptr ? g->stack : nullptr};
+    told_call call{{fn, arg}, g != nullptr ? g->stack : nullptr};
     fn = call_and_tell;
     arg = &call;
 #endif

@@ -74,8 +74,11 @@ segment_kind kind_for(std::size_t bytes) noexcept {
     return segment_kind::kib64;
 }
 
-stack_segment* make_segment(char* lo, std::size_t bytes, segment_kind kind,
-                            std::size_t color) noexcept {
+stack_segment* make_segment(char* lo, std::size_t bytes, segment_kind kind) noexcept {
+    std::size_t color = 0;
+    // The tops of all slots fall on the same cache sets: spread them a little.
+    if (kind == segment_kind::slot)
+        color = reinterpret_cast<std::uintptr_t>(lo) / slot_bytes % 4 * 192;
     auto* s = reinterpret_cast<stack_segment*>(lo + bytes - sizeof(stack_segment) - color);
     std::size_t guard = small_red_zone_bytes;
     if (!is_small(kind)) {
@@ -93,6 +96,10 @@ stack_segment* make_segment(char* lo, std::size_t bytes, segment_kind kind,
     s->kind = kind;
     s->flags = 0;
     s->copies = 0;
+    if (kind == segment_kind::slot && !stacks_have_guards()) [[unlikely]] {
+        s->flags = VOLE_SEG_CANARY;
+        *canary_of(s) = canary_word;
+    }
     return s;
 }
 

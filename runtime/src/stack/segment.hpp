@@ -104,9 +104,8 @@ inline bool is_small(segment_kind k) noexcept { return k <= segment_kind::kib32;
 /// The smallest arena kind with at least `bytes`, up to kib64.
 segment_kind kind_for(std::size_t bytes) noexcept;
 
-/// Writes a header at the top of [lo, lo + bytes), `color` bytes further down.
-stack_segment* make_segment(char* lo, std::size_t bytes, segment_kind kind,
-                            std::size_t color = 0) noexcept;
+/// Writes a header at the top of [lo, lo + bytes), and the canary of a slot without guard pages.
+stack_segment* make_segment(char* lo, std::size_t bytes, segment_kind kind) noexcept;
 
 /// Memory for a segment; null when there is none. Any stack; takes the arena's lock.
 char* take_memory(P* p, segment_kind kind) noexcept;
@@ -141,10 +140,6 @@ stack_totals read_stack_totals() noexcept;
 bool stacks_have_guards() noexcept;
 inline std::uint64_t* canary_of(const stack_segment* s) noexcept {
     return reinterpret_cast<std::uint64_t*>(s->lo + guard_bytes);
-}
-inline void put_canary(stack_segment* s) noexcept {
-    s->flags |= VOLE_SEG_CANARY;
-    *canary_of(s) = canary_word;
 }
 inline bool canary_is_intact(const stack_segment* s) noexcept {
     return (s->flags & VOLE_SEG_CANARY) == 0 || *canary_of(s) == canary_word;

@@ -49,7 +49,7 @@ VOLE_NO_TSAN void print_goroutine(const look& l, text_out& out) noexcept {
 
 // ---- the profile ------------------------------------------------------------------------------
 
-// Goroutines that are in the same state, at the same place, by the same calls, were created at one, and share their labels.
+// Goroutines that are in the same state, at the same place, by the same calls, were created at one, and have equal labels.
 struct group {
     static constexpr std::size_t most_frames = 64;
     static constexpr std::size_t shown_ids = 5;
@@ -57,6 +57,7 @@ struct group {
     shown_state state;
     const void* created_at;
     const label_node* labels;
+    std::uint64_t labels_hash;  // which stands for them: their words may change while they are read
     std::uint64_t hash;
     std::uint64_t count;
     std::uint64_t ids[shown_ids];
@@ -86,6 +87,7 @@ class profile {
         g.state = l.state;
         g.created_at = l.g->created_at;
         g.labels = l.g->tags != nullptr ? l.g->tags->labels : nullptr;
+        g.labels_hash = hash_labels(g.labels);
         if (l.walkable()) {
             frame_list frames;
             walk(l, 1, frames);
@@ -128,13 +130,13 @@ class profile {
         mix(static_cast<std::uint64_t>(g.state.status) << 8 |
             static_cast<std::uint64_t>(g.state.reason));
         mix(reinterpret_cast<std::uintptr_t>(g.created_at));
-        mix(reinterpret_cast<std::uintptr_t>(g.labels));
+        mix(g.labels_hash);
         for (std::size_t i = 0; i < g.frames; ++i) mix(g.stack[i]);
         return h;
     }
     static bool same(const group& a, const group& b) noexcept {
         if (a.hash != b.hash || a.frames != b.frames || a.state != b.state ||
-            a.created_at != b.created_at || a.labels != b.labels) {
+            a.created_at != b.created_at || a.labels_hash != b.labels_hash) {
             return false;
         }
         for (std::size_t i = 0; i < a.frames; ++i) {
