@@ -51,14 +51,13 @@ chan_core* chan_make(std::size_t elem_size, std::size_t elem_align, std::size_t 
     if (capacity > most || (elem_size != 0 && capacity > (most - header - align) / elem_size)) {
         throw_runtime_error("makechan: size out of range");
     }
-    // The aligned form only where it is needed: malloc's caches do not serve it.
     const std::size_t bytes = header + capacity * elem_size;
     void* memory = nullptr;
-    deep([&] {
-        memory = align <= __STDCPP_DEFAULT_NEW_ALIGNMENT__
-                     ? ::operator new(bytes, std::nothrow)
-                     : ::operator new (bytes, std::align_val_t{align}, std::nothrow);
-    });
+    if (align <= __STDCPP_DEFAULT_NEW_ALIGNMENT__) {
+        memory = take_object(bytes);
+    } else {
+        deep([&] { memory = ::operator new (bytes, std::align_val_t{align}, std::nothrow); });
+    }
     if (memory == nullptr) throw_bad_alloc();
     auto* c = ::new (memory) channel;
     c->elem_size = static_cast<std::uint32_t>(elem_size);
@@ -74,14 +73,13 @@ void chan_free(chan_core* core) noexcept {
     channel* c = as_channel(core);
     const std::size_t align = c->align;
     if (c->source != nullptr) c->source->ops->gone(c->source);
+    const std::size_t bytes = header_bytes(align) + c->capacity * c->elem_size;
     c->~channel();
-    deep([c, align] {
-        if (align <= __STDCPP_DEFAULT_NEW_ALIGNMENT__) {
-            ::operator delete(static_cast<void*>(c));
-        } else {
-            ::operator delete (static_cast<void*>(c), std::align_val_t{align});
-        }
-    });
+    if (align <= __STDCPP_DEFAULT_NEW_ALIGNMENT__) {
+        give_object(c, bytes);
+    } else {
+        deep([c, align] { ::operator delete (static_cast<void*>(c), std::align_val_t{align}); });
+    }
 }
 
 bool chan_take_left(chan_core* core, void* out) noexcept VOLE_NO_TS {

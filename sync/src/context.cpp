@@ -26,7 +26,7 @@ using namespace detail;
 // ---- life -------------------------------------------------------------------------------------
 
 cancel_node::cancel_node(const context_kind& of, context_node* above) noexcept
-    : context_node{&of, above, this, above->values, 2}, context_child(type::context),
+    : context_node{{}, &of, above, this, above->values, 2}, context_child(type::context),
       bubble(current_bubble_id()), deadline(context_deadline(above)) {
     retain_context(above);
 }
@@ -337,7 +337,7 @@ std::pair<context, cancel_cause_func> with_cancel_cause(const context& parent) {
 
 context without_cancel(const context& parent) {
     context_node* above = parent_node(parent);
-    auto* n = new context_node{&without_cancel_kind, above, nullptr, above->values, 1};
+    auto* n = new context_node{{}, &without_cancel_kind, above, nullptr, above->values, 1};
     retain_context(above);
     return context(n);
 }

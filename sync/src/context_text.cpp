@@ -68,7 +68,7 @@ constinit const context_kind todo_kind{
     nullptr, [](const context_node*, std::string& to) { to += "context.TODO"; }, nullptr};
 }  // namespace
 
-constinit context_node detail::background_context{&background_kind, nullptr, nullptr, nullptr};
-constinit context_node detail::todo_context{&todo_kind, nullptr, nullptr, nullptr};
+constinit context_node detail::background_context{{}, &background_kind, nullptr, nullptr, nullptr};
+constinit context_node detail::todo_context{{}, &todo_kind, nullptr, nullptr, nullptr};
 
 }  // namespace vole

@@ -26,6 +26,9 @@ struct deadline_node final : cancel_node, timer_core {
         cancel_node::deadline = t;
     }
 
+    using context_node::operator new;  // both bases have the same
+    using context_node::operator delete;
+
     static const context_kind deadline_kind;
     static const functions functions_of;
 

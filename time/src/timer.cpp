@@ -390,12 +390,11 @@ std::int64_t first_due(const bubble* in, std::int64_t d) noexcept {
 
 timer_and_chan make_chan_timer(std::int64_t d, std::int64_t period) {
     const runtime_entry entry;
-    chan_timer* t = nullptr;
-    deep([&] { t = new (std::nothrow) chan_timer; });
+    auto* t = new (std::nothrow) chan_timer;
     if (t == nullptr) throw_bad_alloc();
     chan_core* c = chan_make_for(t, sizeof(std::int64_t), alignof(std::int64_t));
     if (c == nullptr) {
-        deep([t] { delete t; });
+        delete t;
         throw_bad_alloc();
     }
     t->channel = c;

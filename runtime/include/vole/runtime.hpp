@@ -227,6 +227,9 @@ struct runtime_stats {
     std::uint64_t stack_shrinks;           ///< stacks of policy copying halved while parked
     std::uint64_t stack_largest;           ///< high-water mark of one goroutine's stack, in bytes
     std::uint64_t stack_bytes_given_back;  ///< of parked goroutines, to caches or the system
+    std::uint64_t object_cache_hits;       ///< small objects that a P had memory for
+    std::uint64_t object_cache_misses;     ///< that came from the shared depot or malloc instead
+    std::uint64_t object_cache_bytes;      ///< what such objects left behind and is kept for others
     std::uint64_t futex_sleeps;            ///< times a thread of the runtime went to sleep
     std::uint64_t futex_wakes;             ///< times one was woken
     std::uint64_t maxprocs_updates;        ///< automatic changes of the number of Ps

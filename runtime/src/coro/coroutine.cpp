@@ -218,8 +218,13 @@ const char* begin_turn(coroutine_core* c, G* g) noexcept {
 
 // Without fences there is no bias.
 std::uintptr_t first_bias() noexcept {
-    static const bool can_fence = fence_all_threads();
-    return can_fence ? coroutine_core::nobody : coroutine_core::shared;
+    static constinit atomic<std::uintptr_t> known{coroutine_core::revoked};  // it is not
+    std::uintptr_t bias = known.load(memory_order_relaxed);
+    if (bias == coroutine_core::revoked) [[unlikely]] {
+        deep([&] { bias = fence_all_threads() ? coroutine_core::nobody : coroutine_core::shared; });
+        known.store(bias, memory_order_relaxed);
+    }
+    return bias;
 }
 
 // ---- taking a turn ----------------------------------------------------------------------------
@@ -318,16 +323,13 @@ coroutine_ticket coroutine_make(const body_type* type, coroutine_kind kind) {
     const runtime_entry entry;
     if (sched.poisoned.load(memory_order_relaxed)) [[unlikely]]
         fatal("runtime used in a forked child");
-    coroutine_core* c = nullptr;
-    deep([&] {
-        c = new (std::nothrow) coroutine_core;
-        if (c != nullptr) c->bias.store(first_bias(), memory_order_relaxed);
-    });
+    auto* c = new (std::nothrow) coroutine_core;
     if (c == nullptr) throw_bad_alloc();
     if (!take_stack(c)) {
-        deep([c] { delete c; });
+        delete c;
         throw_bad_alloc();
     }
+    c->bias.store(first_bias(), memory_order_relaxed);
     c->kind = kind;
     c->type = type;
     c->body = body_place(c->base, type);
@@ -342,7 +344,7 @@ void coroutine_abandon(coroutine* c) noexcept {
     coroutine_core* core = core_of(c);
     const runtime_pin pin;
     give_stack(core);
-    deep([core] { delete core; });
+    delete core;
 }
 
 // This and coroutine_leave end in a jump to the switch, which jumps to where the other side was called from: a return
@@ -429,7 +431,7 @@ void coroutine_destroy(coroutine* c) noexcept {
         if (r.wrong != nullptr) fatal("a coroutine is destroyed that cannot be stopped", r.wrong);
         report_outcome(end_body(core));
     }
-    deep([core] { delete core; });
+    delete core;
 }
 
 void throw_exited_coroutine() { throw_runtime_error("coroswitch on exited coro"); }

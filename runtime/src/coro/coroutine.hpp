@@ -19,6 +19,7 @@
 #include <vole/arch/port.hpp>
 #include <vole/detail/atomic.hpp>
 #include <vole/detail/coroutine.hpp>
+#include <vole/detail/object_cache.hpp>
 
 #include "runtime/internal/g.hpp"
 #include "runtime/src/panic/frames.hpp"
@@ -36,7 +37,7 @@ struct stack_side {
     [[no_unique_address]] coroutine_sanitizer sanitizer{};
 };
 
-struct coroutine_core : coroutine {
+struct coroutine_core : coroutine, cached_object {
     stack_side other;
     static constexpr std::uintptr_t nobody = 0, revoked = 1, shared = 2;
     atomic<std::uintptr_t> bias{nobody};  // or one of these, or the owner's address

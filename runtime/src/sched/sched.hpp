@@ -27,6 +27,7 @@
 #include "runtime/internal/timers.hpp"
 #include "runtime/src/os/cpus.hpp"
 #include "runtime/src/preempt/preempt.hpp"
+#include "runtime/src/sched/object_cache.hpp"
 #include "runtime/src/sched/runq.hpp"
 #include "runtime/src/stack/attach.hpp"
 #include "runtime/src/stack/segment.hpp"
@@ -44,6 +45,7 @@ enum class p_status : std::uint32_t {
 struct p_stats {  // written by the P's owner only, read by anybody: relaxed, no read-modify-write
     atomic<std::uint64_t> switches{0}, direct{0}, steals{0}, stolen{0}, global_pops{0};
     atomic<std::uint64_t> created{0}, ended{0};
+    atomic<std::uint64_t> object_hits{0}, object_misses{0};
 };
 inline void bump(atomic<std::uint64_t>& n, std::uint64_t by = 1) noexcept {
     n.store(n.load(memory_order_relaxed) + by, memory_order_relaxed);
@@ -71,7 +73,8 @@ struct alignas(64) P {
     std::uint32_t timer_turns = 0;  // see run_timers
     std::uint64_t next_id = 0;      // goroutine ids are taken in batches
     std::uint64_t last_id = 0;
-    slot_cache stacks[arena_kinds];  // by segment_kind
+    slot_cache stacks[arena_kinds];           // by segment_kind
+    object_magazine objects[object_classes];  // by size
     g_list free_gs;
     p_stats stats;
     run_queue runq;

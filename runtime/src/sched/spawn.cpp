@@ -264,6 +264,7 @@ void drain_caches(P* p) noexcept {
         sched.free_gs.push(p->free_gs);
     }
     drain_stack_caches(p);
+    drain_objects(p);
 }
 
 // ---- first and last steps of a goroutine ------------------------------------------------------

@@ -78,6 +78,8 @@ runtime_stats read_stats() {
         s.steals += p->stats.steals.load(memory_order_relaxed);
         s.stolen += p->stats.stolen.load(memory_order_relaxed);
         s.global_pops += p->stats.global_pops.load(memory_order_relaxed);
+        s.object_cache_hits += p->stats.object_hits.load(memory_order_relaxed);
+        s.object_cache_misses += p->stats.object_misses.load(memory_order_relaxed);
     }
     {
         lock_guard held(sched.mu);
@@ -99,6 +101,8 @@ runtime_stats read_stats() {
     s.stack_shrinks = sched.stack_shrinks.load(memory_order_relaxed);
     s.stack_largest = sched.stack_largest.load(memory_order_relaxed);
     s.stack_bytes_given_back = sched.stack_bytes_given_back.load(memory_order_relaxed);
+    s.object_cache_misses += objects_taken_without_p();
+    s.object_cache_bytes = object_cache_bytes();
     s.futex_sleeps = sched.futex_sleeps.load(memory_order_relaxed);
     s.futex_wakes = sched.futex_wakes.load(memory_order_relaxed);
     s.maxprocs_updates = sched.maxprocs_updates.load(memory_order_relaxed);

@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include <vole/detail/atomic.hpp>
+#include <vole/detail/object_cache.hpp>
 
 namespace vole::inline v0::detail {
 
@@ -19,7 +20,7 @@ struct chan_core {
 };
 
 /// Links boxes that are given back to a channel.
-struct box_base {
+struct box_base : cached_object {
     box_base* next = nullptr;
 };
 

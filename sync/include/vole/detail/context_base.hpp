@@ -25,6 +25,7 @@
 #include <vole/chan.hpp>
 #include <vole/detail/atomic.hpp>
 #include <vole/detail/callable.hpp>
+#include <vole/detail/object_cache.hpp>
 #include <vole/detail/panic_text.hpp>
 #include <vole/detail/spawn.hpp>
 
@@ -67,7 +68,7 @@ struct context_kind {
 
 struct value_node;
 
-struct context_node {
+struct context_node : cached_object {
     const context_kind* kind;
     context_node* parent;   // held; null: a root, which lives for ever and is not counted
     cancel_node* canceler;  // the nearest that can be cancelled, or null; held through parent
@@ -359,7 +360,7 @@ struct context_child {
 
 /// A function that waits for a context. Who sets `over` first, the end of the context or stop(), owns the
 /// registration: the reference that comes with it, the context, and whether f is called or destroyed.
-struct context_func : context_child {
+struct context_func : context_child, cached_object {
     struct functions {
         void (*call)(context_func*);
         void (*end)(context_func*) noexcept;      // destroys f

@@ -15,12 +15,13 @@
 #include <memory>
 
 #include <vole/detail/atomic.hpp>
+#include <vole/detail/object_cache.hpp>
 
 namespace vole::inline v0::detail {
 
 /// One for each address in an object that weak handles were made from, so they are equal if their targets
 /// are the same. Referred to by its handles, and by the list while the object lives.
-struct weak_target {
+struct weak_target : cached_object {
     std::weak_ptr<void> object;  // keeps the control block; empty: an object that never dies
     void* address = nullptr;
     weak_target* next = nullptr;
@@ -30,7 +31,7 @@ struct weak_target {
 
 /// A registered cleanup. Function and argument lie in the derived type, and are there while nobody has
 /// begun or stopped it. Referred to by its handles, and by the object's list or the queue.
-struct cleanup {
+struct cleanup : cached_object {
     enum class stage : std::uint8_t {
         armed,
         begun,   // a worker runs it, or has

@@ -25,6 +25,7 @@
 #include <vole/config.hpp>
 #include <vole/detail/atomic.hpp>
 #include <vole/detail/grace.hpp>
+#include <vole/detail/object_cache.hpp>
 
 namespace vole::inline v0::detail {
 
@@ -42,7 +43,7 @@ inline std::uintptr_t next_word(const map_link* to) noexcept {
 }
 
 /// What keys and values are added to.
-struct map_entry : map_link, retired {};
+struct map_entry : map_link, retired, cached_object {};
 
 /// Never all ones, which is the end of everything.
 constexpr std::uint64_t order_of_hash(std::uint64_t hash) noexcept {

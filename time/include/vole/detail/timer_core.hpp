@@ -9,6 +9,7 @@
 
 #include <vole/config.hpp>
 #include <vole/detail/atomic.hpp>
+#include <vole/detail/object_cache.hpp>
 
 namespace vole::inline v0::detail {
 
@@ -21,7 +22,7 @@ class timer_heap;
 /// what the function has captured: `users` are handles, being set, and calls under way; without them the
 /// function is destroyed. `refs` are entries, and 1 for all users; without them the memory is freed.
 /// Where nothing need be destroyed, there are only refs: handles, the channel, entries and calls.
-struct timer_core {
+struct timer_core : cached_object {
     struct functions {
         void (*call)(timer_core*);              // null: it has a channel
         void (*end)(timer_core*) noexcept;      // destroys the function; null: nothing to do
