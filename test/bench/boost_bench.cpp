@@ -10,7 +10,6 @@
 // are missing here.
 #include <boost/context/detail/fcontext.hpp>
 #include <boost/fiber/algo/work_stealing.hpp>
-#include <boost/fiber/all.hpp>
 #include <malloc.h>
 
 #include <algorithm>
@@ -19,22 +18,13 @@
 #include <thread>
 #include <vector>
 
+#include "test/bench/boost_fiber.hpp"
 #include "test/bench/harness.hpp"
 
 namespace {
 
 using namespace vole_bench;
-namespace fibers = boost::fibers;
-using fibers::fiber;
 using channel = fibers::unbuffered_channel<count>;
-
-unsigned procs = 1;
-
-template <class F>
-fiber start_fiber(F&& f, std::size_t stack = 16 * 1024) {
-    return fiber(fibers::launch::post, std::allocator_arg, fibers::fixedsize_stack(stack),
-                 std::forward<F>(f));
-}
 
 // One op: one switch, half of a round trip: both contexts in the same place of the code, or the
 // partner in another.
@@ -360,16 +350,14 @@ BENCHMARK(steal_balance)->UseManualTime();
 int main(int argc, char** argv) {
     benchmark::Initialize(&argc, argv);
     if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
-    if (const char* text = std::getenv("BENCH_PROCS")) {
-        procs = static_cast<unsigned>(std::max(1, std::atoi(text)));
-    }
+    const unsigned procs = peer_procs();
     mallopt(M_TRIM_THRESHOLD, -1);
     mallopt(M_MMAP_MAX, 0);
     if (procs > 1) {
         // The pool. Its threads live until the process ends, which std::_Exit does below: the
         // scheduler has no way to stop while a million fibers wait.
         for (unsigned i = 1; i < procs; ++i) {
-            std::thread([] {
+            std::thread([procs] {
                 fibers::use_scheduling_algorithm<fibers::algo::work_stealing>(procs);
                 fibers::mutex mu;
                 std::unique_lock lock(mu);

@@ -1,4 +1,4 @@
-// What both C++ sides of the comparison share.
+// What the C++ sides of the comparison share.
 //
 // A benchmark is a function of n that does n operations and returns the seconds they took; what
 // one operation is stands beside each. Google Benchmark chooses n: the state's whole budget is
@@ -8,6 +8,7 @@
 
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -58,6 +59,12 @@ inline constexpr count burst = 1024;        // steal_balance
 inline constexpr count crowd = 1'000'000;   // parked
 inline constexpr count leaves = 1'000'000;  // skynet
 inline constexpr count leaf_sum = 499'999'500'000;
+
+/// How many Ps a side without a variable of its own is to have: BENCH_PROCS, else one.
+inline unsigned peer_procs() {
+    const char* text = std::getenv("BENCH_PROCS");
+    return text == nullptr ? 1 : static_cast<unsigned>(std::max(1, std::atoi(text)));
+}
 
 [[noreturn]] inline void wrong(const char* what) {
     std::fprintf(stderr, "benchmark computed a wrong result: %s\n", what);
