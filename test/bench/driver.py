@@ -1,8 +1,8 @@
-"""Runs the benchmarks of Vole, Go and Boost side by side and prints one table.
+"""Runs the benchmarks of Vole, Go, Boost and std side by side and prints one table.
 
 Noise on a shared machine only ever adds time, so every number is the minimum of several rounds,
-and a round runs the sides one after the other (vole, go, boost, vole, ...): whatever slows the
-machine for a while slows all three. Each measurement is a process of its own.
+and a round runs the sides one after the other (vole, go, boost, std, vole, ...): whatever slows
+the machine for a while slows all of them. Each measurement is a process of its own.
 
 Standard library only. `main` takes the arguments without the program's name and returns the exit
 status: 0 if everything that is installed ran, 1 if something failed or, with --check, a target was
@@ -22,8 +22,11 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-SIDES = ("vole", "go", "boost")
-PROCS_VARIABLE = {"vole": "VOLE_MAXPROCS", "go": "GOMAXPROCS", "boost": "BENCH_PROCS"}
+SIDES = ("vole", "go", "boost", "std")
+PROCS_VARIABLE = {"vole": "VOLE_MAXPROCS", "go": "GOMAXPROCS", "boost": "BENCH_PROCS",
+                  "std": "BENCH_PROCS"}
+# Sides whose program Meson builds, and why one may be missing.
+BUILT = {"boost": "not installed (Debian package libboost-fiber-dev)", "std": "not built"}
 GIB = 1 << 30
 KIB = 1 << 10
 
@@ -190,11 +193,11 @@ def find_programs(build_dir, wanted):
             programs["go"] = program
         else:
             missing["go"] = why
-    if "boost" in wanted:
-        if (bench_dir / "boost-bench").exists():
-            programs["boost"] = bench_dir / "boost-bench"
-        else:
-            missing["boost"] = "not installed (Debian package libboost-fiber-dev)"
+    for side, why in BUILT.items():
+        if side in wanted and (bench_dir / f"{side}-bench").exists():
+            programs[side] = bench_dir / f"{side}-bench"
+        elif side in wanted:
+            missing[side] = why
     return programs, missing
 
 
@@ -227,6 +230,7 @@ def describe(build_dir, programs):
         "google_benchmark": quiet(["pkg-config", "--modversion", "benchmark"]),
         "go": None,
         "boost": None,
+        "std": None,
     }
     if "go" in programs:
         info["go"] = quiet(["go", "env", "GOVERSION"])
@@ -234,6 +238,8 @@ def describe(build_dir, programs):
         version = first_match(r'^#define BOOST_LIB_VERSION "([^"]*)"',
                               "/usr/include/boost/version.hpp")
         info["boost"] = version.replace("_", ".")
+    if "std" in programs:
+        info["std"] = f"the library of {compiler}, {info['libc']}"
     return info
 
 
@@ -280,6 +286,10 @@ def measure(program, side, name, procs, min_time, timeout, counters):
     return result
 
 
+def procs_of(row, options):
+    return [1] if row.single else options.procs
+
+
 def available_memory():
     return int(first_match(r"^MemAvailable:\s*(\d+)", "/proc/meminfo") or 0) * KIB
 
@@ -287,7 +297,7 @@ def available_memory():
 def run_all(rows, programs, options, results):
     measurements = []
     for row in rows:
-        for procs in [1] if row.single else options.procs:
+        for procs in procs_of(row, options):
             for number in range(min(options.rounds, row.most_rounds)):
                 measurements.append((number, row, procs))
     # A whole round of everything before the next: minutes lie between two looks at one thing.
@@ -340,6 +350,10 @@ def shown_counter(value, unit):
     return f"{value:.0f} {unit}" if value >= 100 else f"{value:.1f} {unit}"
 
 
+def shown_ratio(ratio):
+    return f"{ratio:.2f}" if ratio >= 0.01 else f"{ratio:.1g}"
+
+
 def verdicts(row, procs, results):
     """[(peer or '', ratio or value, target, met)] for one line of the table."""
     found = []
@@ -365,65 +379,88 @@ def counter_verdicts(row, counter, procs, results):
     return found
 
 
-def table(rows, programs, missing, options, results):
+def shown_sides(rows, missing, options, results):
+    """Those that have a column: what is missing is said, what has nothing to show takes no room."""
+    keys = [(row.name, procs, side) for row in rows for procs in procs_of(row, options)
+            for side in SIDES]
+    busy = {key[2] for key in keys if key in results.raw or results.absent.get(key, "-") != "-"}
+    return [side for side in SIDES if side in busy or side in missing]
+
+
+def ratios(values, sides):
+    """Vole's value over that of each peer."""
+    ours = values.get("vole")
+    return [shown_ratio(ours / values[side]) if ours and values[side] else ""
+            for side in sides if side != "vole"]
+
+
+def time_line(row, procs, sides, missing, results):
+    """The cells of a benchmark's own line, up to the ratios."""
+    best = {side: results.best((row.name, procs, side)) for side in sides}
+    cells = [row.name, str(procs)]
+    for side in sides:
+        if best[side] is not None:
+            cells.append(shown_time(best[side]))
+        elif side in missing:
+            cells.append("absent")
+        else:
+            cells.append(results.absent.get((row.name, procs, side), "-"))
+    return cells + ratios(best, sides)
+
+
+def counter_line(row, counter, procs, sides, results):
+    """The same for one of its counters."""
+    unit = row.counters[counter][0]
+    values = {side: results.best((row.name, procs, side), counter) for side in sides}
+    return ["  " + counter, str(procs),
+            *("" if values[s] is None else shown_counter(values[s], unit) for s in sides),
+            *ratios(values, sides)]
+
+
+def balance_line(row, procs, sides, results):
+    values = [results.balance((row.name, procs, side)) for side in sides]
+    return ["  balance", str(procs), *("" if v is None else f"{v:.3f}" for v in values),
+            *ratios(dict.fromkeys(sides), sides)]
+
+
+def judged_lines(row, procs, sides, missing, results):
+    """[(cells up to the ratios, unit, verdicts)] of one benchmark."""
+    lines = [(time_line(row, procs, sides, missing, results), "", verdicts(row, procs, results))]
+    for counter, (unit, _) in row.counters.items():
+        if counter == "work_ns":
+            # An ingredient, not a result.
+            lines.append((balance_line(row, procs, sides, results), "", []))
+        else:
+            lines.append((counter_line(row, counter, procs, sides, results), unit,
+                          counter_verdicts(row, counter, procs, results)))
+    return lines
+
+
+def table(rows, missing, options, results):
     """(lines, number of targets met, number missed)."""
-    met = missed = 0
-    head = ["benchmark", "procs", "vole", "go", "boost", "/go", "/boost", "target", ""]
-    body = []
+    sides = shown_sides(rows, missing, options, results)
+    head = ["benchmark", "procs", *sides, *("/" + side for side in sides if side != "vole"),
+            "target", ""]
+    body, passed = [], []
     for row in rows:
-        for procs in [1] if row.single else options.procs:
-            keys = {side: (row.name, procs, side) for side in SIDES}
-            if not any(key in results.raw or key in results.absent for key in keys.values()):
+        for procs in procs_of(row, options):
+            keys = [(row.name, procs, side) for side in SIDES]
+            if not any(key in results.raw or key in results.absent for key in keys):
                 continue
-            cells = [row.name, str(procs)]
-            best = {side: results.best(keys[side]) for side in SIDES}
-            for side in SIDES:
-                if best[side] is not None:
-                    cells.append(shown_time(best[side]))
-                elif side in missing:
-                    cells.append("absent")
-                elif side not in programs:
-                    cells.append("not run")
-                else:
-                    cells.append(results.absent.get(keys[side], "-"))
-            for peer in ("go", "boost"):
-                both = best["vole"] and best[peer]
-                cells.append(f"{best['vole'] / best[peer]:.2f}" if both else "")
-            judged = verdicts(row, procs, results)
-            cells.append(" ".join(f"<= {t:g} {peer}" for peer, _, t, _ in judged))
-            cells.append(" ".join("met" if ok else "MISSED" for *_, ok in judged))
-            met += sum(ok for *_, ok in judged)
-            missed += sum(not ok for *_, ok in judged)
-            body.append(cells)
-            for counter, (unit, _) in row.counters.items():
-                if counter == "work_ns":
-                    continue  # an ingredient, not a result
-                values = {side: results.best(keys[side], counter) for side in SIDES}
-                cells = ["  " + counter, str(procs)]
-                cells += ["" if values[s] is None else shown_counter(values[s], unit)
-                          for s in SIDES]
-                for peer in ("go", "boost"):
-                    both = values["vole"] and values[peer]
-                    cells.append(f"{values['vole'] / values[peer]:.2f}" if both else "")
-                judged = counter_verdicts(row, counter, procs, results)
-                cells.append(" ".join(f"<= {t:g} {peer or unit}".rstrip()
-                                      for peer, _, t, _ in judged))
-                cells.append(" ".join("met" if ok else "MISSED" for *_, ok in judged))
-                met += sum(ok for *_, ok in judged)
-                missed += sum(not ok for *_, ok in judged)
-                body.append(cells)
-            if "work_ns" in row.counters:
-                values = [results.balance(keys[side]) for side in SIDES]
-                shown = ["" if v is None else f"{v:.3f}" for v in values]
-                body.append(["  balance", str(procs), *shown, "", "", "", ""])
+            for cells, unit, judged in judged_lines(row, procs, sides, missing, results):
+                wanted = [f"<= {target:g} {peer or unit}".rstrip() for peer, _, target, _ in judged]
+                passed += [ok for *_, ok in judged]
+                body.append([*cells, " ".join(wanted),
+                             " ".join("met" if ok else "MISSED" for *_, ok in judged)])
     widths = [max(len(line[i]) for line in [head, *body]) for i in range(len(head))]
+    left = {0, len(head) - 2, len(head) - 1}
 
     def line(cells):
-        left = {0, 7, 8}
         return "  ".join(c.ljust(w) if i in left else c.rjust(w)
                          for i, (c, w) in enumerate(zip(cells, widths))).rstrip()
 
-    return [line(head), line(["-" * w for w in widths]), *map(line, body)], met, missed
+    lines = [line(head), line(["-" * w for w in widths]), *map(line, body)]
+    return lines, passed.count(True), passed.count(False)
 
 
 def heading(info, programs, missing):
@@ -433,7 +470,7 @@ def heading(info, programs, missing):
              f"vole {info['vole']}: {info['compiler']}, "
              f"-O{info['build']['optimization']}"
              + (", assertions on" if str(info["build"]["b_ndebug"]) != "true" else "")]
-    for side, name in (("go", "Go"), ("boost", "Boost")):
+    for side, name in (("go", "Go"), ("boost", "Boost"), ("std", "std")):
         if side in programs:
             lines.append(f"{side}: {info[side]}")
         elif side in missing:
@@ -444,7 +481,7 @@ def heading(info, programs, missing):
 def as_json(info, rows, options, missing, results):
     measured = []
     for row in rows:
-        for procs in [1] if row.single else options.procs:
+        for procs in procs_of(row, options):
             entry = {"benchmark": row.name, "operation": row.what, "procs": procs,
                      "sides": {}, "targets": []}
             for side in SIDES:
@@ -474,7 +511,7 @@ def as_json(info, rows, options, missing, results):
 
 def arguments(argv):
     parser = argparse.ArgumentParser(
-        prog="bench", description="Vole's benchmarks beside Go's and Boost's, as one table.")
+        prog="bench", description="Vole's benchmarks beside Go's, Boost's and std's, as one table.")
     parser.add_argument("name", nargs="*",
                         help="only benchmarks whose name contains NAME: "
                              + ", ".join(r.name for r in ROWS))
@@ -485,7 +522,7 @@ def arguments(argv):
     parser.add_argument("--min-time", type=float, help="seconds of one measurement (0.1)")
     parser.add_argument("--quick", action="store_true", help="2 rounds of 0.03 s: a first look")
     parser.add_argument("--only", metavar="SIDES", default=",".join(SIDES),
-                        help="which of vole,go,boost to run")
+                        help="which of " + ",".join(SIDES) + " to run")
     parser.add_argument("--timeout", type=int, default=120, help="seconds until one run is hung")
     parser.add_argument("--check", action="store_true", help="exit 1 when a target is missed")
     options = parser.parse_args(argv)
@@ -520,7 +557,7 @@ def main(argv):
         run_all(options.rows, programs, options, results)
     except KeyboardInterrupt:
         print("\ninterrupted: what was measured so far", file=sys.stderr)
-    lines, met, missed = table(options.rows, programs, missing, options, results)
+    lines, met, missed = table(options.rows, missing, options, results)
     print("\n".join([*heading(info, programs, missing), "", *lines, ""]))
     if met + missed:
         print(f"{met} of {met + missed} targets met; each number is the least of "

@@ -1,4 +1,4 @@
-// The loops of the sync benchmarks: the same for Vole, Boost.Fiber and std, and in go/sync.go once more. A side says
+// The loops of the sync benchmarks: the same for Vole, Boost.Fiber and std, and once more in go/sync.go. A side says
 // what they are made of, and registers those for which it has something:
 //
 //   run(f)              f(), where tasks may be started; what it returns

@@ -22,7 +22,7 @@ examples:
   ./tools/vole test --suite behaviour --repeat 20     one suite, twenty times
   ./tools/vole test --compiler clang --sanitize address,undefined
   ./tools/vole test --arch arm64 --suite arch         cross-built, under qemu
-  ./tools/vole bench --json result.json               benchmarks, with Go and Boost beside ours
+  ./tools/vole bench --json result.json               benchmarks, with Go, Boost and std beside ours
   ./tools/vole setup --check                          what is installed, what is missing
 
 What is missing on a Debian machine is installed when a command needs it (apt-get, as root or
