@@ -90,7 +90,7 @@ struct this_port {
                      : "memory");
     }
 
-    // The calling thread's depth in the runtime (runtime/internal/entry.hpp). Counting is one
+    // The calling thread's depth in the runtime (runtime/internal/entry.hpp). Each change is one
     // instruction, so that no signal falls into the middle.
     static void* runtime_depth() noexcept {
         void* word;
@@ -116,6 +116,31 @@ struct this_port {
                      : "=&r"(offset)
                      :
                      : "memory", "cc");
+    }
+
+    // The same for who comes from outside: zero becomes one and one zero, without an addition whose result the next one
+    // has to wait for. False: it was not zero, and nothing has been done. Between the look and the store the goroutine may
+    // go on on another thread; there it is outside, too.
+    static bool step_in() noexcept {
+        void* offset;
+        bool outside;
+        asm volatile("movq vole_tls_depth@gottpoff(%%rip), %0\n\t"
+                     "cmpl $0, %%fs:(%0)"
+                     : "=&r"(offset), "=@cce"(outside)
+                     :
+                     : "memory");
+        if (!outside) [[unlikely]]
+            return false;
+        asm volatile("movl $1, %%fs:(%0)" : : "r"(offset) : "memory");
+        return true;
+    }
+    static void step_out() noexcept {
+        void* offset;
+        asm volatile("movq vole_tls_depth@gottpoff(%%rip), %0\n\t"
+                     "movl $0, %%fs:(%0)"
+                     : "=&r"(offset)
+                     :
+                     : "memory");
     }
 
     // Where -fsplit-stack looks: a word of the thread's control block that glibc leaves to it.

@@ -87,7 +87,7 @@ struct alignas(64) grace::slot {
 
 unsigned grace::enter() noexcept {
     {
-        const runtime_pin pin;
+        const runtime_entry entry;  // whoever only reads gives way, too
         slot* here = slot_of<slot>(slots_, current_proc());
         if (here != nullptr) [[likely]] {
             const unsigned turn = mode_.load(memory_order_relaxed) & turn_bit;

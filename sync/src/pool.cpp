@@ -182,20 +182,28 @@ struct pool_core::aged {
     }
 };
 
+// Says that its owner is at it.
+inline void pool_core::begin(shard& s) noexcept {
+    s.busy.store(1, memory_order_relaxed);
+    atomic_signal_fence(memory_order_seq_cst);
+    // acquire: pairs with the end of shrink(), which has taken what was there.
+    if (mode_.load(memory_order_acquire) != mode_plain) [[unlikely]]
+        begin_slow(s);
+}
+
 // The owner of a shard, for one step.
 class pool_core::turn {
   public:
-    explicit turn(pool_core& p) noexcept : own_(slot_of<shard>(p.slots_, current_proc())) {
+    [[gnu::always_inline]] explicit turn(pool_core& p) noexcept
+        : own_(slot_of<shard>(p.slots_, current_proc())) {
         if (own_ != nullptr) [[likely]] {
             p.begin(*own_);
-            return;
+        } else {
+            share(p);
         }
-        own_ = p.shared_.load(memory_order_acquire);
-        mu_ = &lock_of(&p);
-        if (own_ != nullptr) mu_->acquire();
     }
     // release: pairs with shrink(), or with the next owner.
-    ~turn() {
+    [[gnu::always_inline]] ~turn() {
         if (mu_ == nullptr) [[likely]] {
             own_->busy.store(0, memory_order_release);
         } else if (own_ != nullptr) {
@@ -209,20 +217,24 @@ class pool_core::turn {
     shard* own() const noexcept { return own_; }
 
   private:
-    const runtime_pin pin_;
+    [[gnu::noinline]] void share(pool_core& p) noexcept {
+        own_ = p.shared_.load(memory_order_acquire);
+        mu_ = &lock_of(&p);
+        if (own_ != nullptr) mu_->acquire();
+    }
+
+    const runtime_entry entry_;  // whoever only gets and puts gives way, too
     shard* own_;
     lock* mu_ = nullptr;  // null: it is that of the P
 };
 
-// Says that its owner is at it. Waits while shrink() is: for a step of it, since that does not give up its thread.
-void pool_core::begin(shard& s) noexcept {
+// Waits while shrink() is at it: for a step of it, since that does not give up its thread.
+void pool_core::begin_slow(shard& s) noexcept {
     for (int round = 0;; ++round) {
         s.busy.store(1, memory_order_relaxed);
         atomic_signal_fence(memory_order_seq_cst);
-        // acquire: pairs with the end of shrink(), which has taken what was there.
         const std::uint32_t mode = mode_.load(memory_order_acquire);
-        if (mode == mode_plain) [[likely]]
-            return;
+        if (mode == mode_plain) return;
         if (mode == mode_fenced) {
             atomic_thread_fence(memory_order_seq_cst);
             if (mode_.load(memory_order_acquire) == mode_fenced) return;
@@ -288,10 +300,19 @@ void* pool_core::get() noexcept {
     {
         const turn t(*this);
         if (shard* own = t.own(); own != nullptr) [[likely]] {
-            if (void* x = own->mine.load(memory_order_relaxed); x != nullptr) {
+            if (void* x = own->mine.load(memory_order_relaxed); x != nullptr) [[likely]] {
                 own->mine.store(nullptr, memory_order_relaxed);
                 return x;
             }
+        }
+    }
+    return get_behind();
+}
+
+[[gnu::noinline]] void* pool_core::get_behind() noexcept {
+    {
+        const turn t(*this);
+        if (shard* own = t.own(); own != nullptr) {
             if (void* x = own->pop(); x != nullptr) return x;
         }
     }
@@ -300,6 +321,18 @@ void* pool_core::get() noexcept {
 }
 
 bool pool_core::put(void* item) noexcept {
+    {
+        const turn t(*this);
+        if (shard* own = t.own(); own != nullptr && own->mine.load(memory_order_relaxed) == nullptr)
+            [[likely]] {
+            own->mine.store(item, memory_order_relaxed);
+            return true;
+        }
+    }
+    return put_behind(item);
+}
+
+[[gnu::noinline]] bool pool_core::put_behind(void* item) noexcept {
     ring* fresh = nullptr;
     for (int attempt = 0;; ++attempt) {
         std::uint64_t wanted = 0;

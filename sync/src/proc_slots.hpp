@@ -45,7 +45,7 @@ static_assert(proc_place(4095).chunk + 1 == proc_slots::chunks);
 
 /// Null: not made yet, or `proc` is no_proc. Inside the runtime.
 template <class Slot>
-Slot* slot_of(const proc_slots& s, std::uint32_t proc) noexcept {
+[[gnu::always_inline]] inline Slot* slot_of(const proc_slots& s, std::uint32_t proc) noexcept {
     if (proc == no_proc) return nullptr;
     const proc_place place(proc);
     // acquire: pairs with the compare-and-swap that made it.

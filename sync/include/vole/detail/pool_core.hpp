@@ -38,8 +38,11 @@ class pool_core {
 
     template <class F>
     void each_shard(F f) const noexcept;
+    void* get_behind() noexcept;
+    bool put_behind(void* item) noexcept;
     void prepare() noexcept;
     void begin(shard& s) noexcept;
+    void begin_slow(shard& s) noexcept;
     void find_out() noexcept;
     void* steal() noexcept;
     void* take_aged() noexcept;
