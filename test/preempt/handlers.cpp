@@ -2,11 +2,16 @@
 // cases run in processes of their own, because handlers must be there before the runtime starts.
 #include <catch2/catch.hpp>
 
+#include <vole/pool.hpp>
+#include <vole/sync_map.hpp>
+
 #include "test/preempt/preempt_support.hpp"
 
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
+#include <memory>
 #include <spawn.h>
 #include <stdexcept>
 #include <string>
@@ -226,16 +231,28 @@ TEST_CASE("child: no signals", "[.child]") {
     CHECK(counts().signals_seen == 0);
     CHECK(counts().freezes == 0);
     CHECK(counts().detached_running > 0);
-    // Asking remains.
-    run_on(1, [] {
-        auto c = make_chan<int>(1);
-        std::atomic<bool> ran{false};
-        go([&] { ran = true; });
-        while (!ran) {
-            c.send(1);
-            c.recv();
-        }
-    });
+    // Asking remains: whoever only uses one of these gives way.
+    auto c = make_chan<int>(1);
+    const auto by_channel = [&] {
+        c.send(1);
+        c.recv();
+    };
+    pool<int> spare;
+    spare.put(std::make_unique<int>());
+    const auto by_pool = [&] { spare.put(spare.get()); };
+    sync_map<int, int> map;
+    map.store(1, 1);
+    const auto by_map = [&] { (void)map.load(1); };
+    for (const std::function<void()>& use :
+         {std::function(by_channel), std::function(by_pool), std::function(by_map)}) {
+        run_on(1, [&] {
+            const auto before = counts().yields;
+            go([] {});
+            while (counts().yields == before) {
+                for (int i = 0; i < 1000; ++i) use();
+            }
+        });
+    }
 }
 TEST_CASE("child: signals off by settings", "[.child]") {
     preempt::configure({.signals = false});
