@@ -8,6 +8,8 @@
 //   waiters  the queue of writers may be non-empty
 //   woken    a writer has been taken from that queue to compete for `writer`, and has neither got it nor queued
 //            again: no other needs to be woken
+//   spread   readers may count themselves elsewhere: rw_readers.cpp. Never together with `writer`: who is to set that
+//   folding  has the count put right before
 // leaving_   how many readers the announced writer still waits for; below zero while it has not come to say so
 // admitted_  readers that a leaving writer has let in and that had counted themselves, but had not queued yet
 //
@@ -71,10 +73,14 @@ void rw_mutex::lock_slow() {
     bool awake = false;  // this is the writer that `woken` speaks of
     for (int spins = 0;;) {
         std::uint64_t seen = state_.load(memory_order_relaxed);
+        if ((seen & (spread | folding)) != 0) seen = gather_readers();
         if ((seen & writer) == 0) {
             // acquire: pairs with the releases of all who unlocked; they are one chain of read-modify-writes.
-            seen = state_.fetch_or(writer, memory_order_acquire);
-            if ((seen & writer) != 0) continue;
+            if ((seen & (spread | folding)) != 0 ||
+                !state_.compare_exchange_weak(seen, seen | writer, memory_order_acquire,
+                                              memory_order_relaxed)) {
+                continue;
+            }
             if (awake) state_.fetch_and(~woken, memory_order_relaxed);
             return wait_for_readers(w, seen);
         }
@@ -86,7 +92,10 @@ void rw_mutex::lock_slow() {
         wait_bucket& b = bucket_of(this);
         b.mu.acquire();
         // Takes the lock, or says that it waits.
-        seen = state_.fetch_or(writer | waiters, memory_order_acquire);
+        if (!announce(seen)) {
+            b.mu.release();
+            continue;
+        }
         if (awake) state_.fetch_and(~woken, memory_order_relaxed);
         if ((seen & writer) == 0) {
             b.mu.release();
@@ -104,6 +113,16 @@ void rw_mutex::lock_slow() {
         awake = true;
         spins = 0;
     }
+}
+
+// Sets `writer` and `waiters`; `seen` becomes what was there before. False: it cannot be now.
+bool rw_mutex::announce(std::uint64_t& seen) noexcept {
+    seen = state_.load(memory_order_relaxed);
+    do {
+        if ((seen & (spread | folding)) != 0) return false;
+    } while (!state_.compare_exchange_weak(seen, seen | writer | waiters, memory_order_acquire,
+                                           memory_order_relaxed));
+    return true;
 }
 
 // `seen`: the state before `writer` was set.

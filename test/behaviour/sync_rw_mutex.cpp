@@ -23,8 +23,8 @@ using namespace vole::test;
 static_assert(!std::is_copy_constructible_v<vole::rw_mutex>);
 static_assert(!std::is_move_constructible_v<vole::rw_mutex>);
 static_assert(!std::is_copy_assignable_v<vole::rw_mutex>);
-static_assert(std::is_trivially_destructible_v<vole::rw_mutex>);
-static_assert(sizeof(vole::rw_mutex) <= 16);
+
+static_assert(sizeof(vole::rw_mutex) <= 32);
 
 namespace {
 

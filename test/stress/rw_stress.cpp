@@ -9,6 +9,7 @@
 
 #include "test/support/duel.hpp"
 #include "test/support/findings.hpp"
+#include "test/support/rw_probe.hpp"
 #include "test/support/scale.hpp"
 #include "test/support/wait.hpp"
 
@@ -56,6 +57,7 @@ bool read_or_write(vole::rw_mutex& m, activity& a, dice& roll, int writes_in) {
         m.unlock();
     } else {
         if (tries ? !m.try_lock_shared() : (m.lock_shared(), false)) return false;
+        if (roll(20) == 0) vole::detail::rw_mutex_probe::spread(m);
         a.read(gives_way);
         m.unlock_shared();
     }
@@ -114,13 +116,18 @@ TEST_CASE("stress SYNC-27: a reader and a writer that meet", "[stress][sync][rw_
             a.read(false);
             m.unlock_shared();
         };
+        bool spread = false;
         const auto free = [&] {
             if (!m.try_lock()) ++wrong;
             m.unlock();
+            if (spread) spread_readers(m);
         };
-        duel(stress_scaled(80'000), free, write, read);
-        duel(stress_scaled(80'000), free, write, write);
-        duel(stress_scaled(80'000), free, read, read);
+        for (const bool now : {false, true}) {
+            spread = now;
+            duel(stress_scaled(40'000), free, write, read);
+            duel(stress_scaled(40'000), free, write, write);
+            duel(stress_scaled(40'000), free, read, read);
+        }
         wrong += a.crowds();
     });
     CHECK(wrong == 0);
@@ -226,7 +233,11 @@ TEST_CASE("stress SYNC-96: the rw_mutex is destroyed as the last one leaves",
             delete mine;
             ++destroyed;
         };
-        const auto make = [&] { s = new shared; };
+        int made = 0;
+        const auto make = [&] {
+            s = new shared;
+            if (++made % 2 == 0) spread_readers(s->m);
+        };
         duel(
             rounds, make, [&] { use(true); }, [&] { use(false); });
         duel(

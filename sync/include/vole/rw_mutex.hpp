@@ -11,6 +11,8 @@ namespace vole::inline v0 {
 namespace detail {
 struct addr_waiter;
 struct wait_bucket;
+struct reader_slots;
+struct rw_mutex_probe;  // of tests
 }
 
 class read_locker;
@@ -21,12 +23,17 @@ class read_locker;
 /// take it for reading again. The writer waits for the readers that were there when it came; when it unlocks,
 /// all readers that came meanwhile go before the next writer. Writers among themselves are served as by mutex.
 /// May be destroyed as soon as it is unlocked for the last time, by whoever locked it last.
+/// Readers who keep coming without a writer are counted on each P by itself after a while, so that they need not share a
+/// cache line; the next writer waits some microseconds more, and all is as before. It costs 64 bytes for each P.
 /// Waiting for it is not durable in a bubble (<vole/synctest.hpp>).
 class rw_mutex {
   public:
     constexpr rw_mutex() noexcept = default;
     rw_mutex(const rw_mutex&) = delete;
     rw_mutex& operator=(const rw_mutex&) = delete;
+    ~rw_mutex() {
+        if (slots_.load(detail::memory_order_relaxed) != nullptr) drop_slots();
+    }
 
     /// Waits until neither a writer nor a reader holds it. Happens-before: every earlier unlock() and
     /// unlock_shared() -> return.
@@ -37,11 +44,14 @@ class rw_mutex {
                                             detail::memory_order_relaxed)) [[unlikely]] {
             lock_slow();
         }
+        reads_.store(0, detail::memory_order_relaxed);
     }
 
     /// Never waits; false also while a writer waits. A failure orders nothing.
     bool try_lock() noexcept {
         std::uint64_t seen = state_.load(detail::memory_order_relaxed);
+        if ((seen & (spread | folding)) != 0) [[unlikely]]
+            seen = gather_readers();
         return (seen & writer) == 0 && seen < one_reader &&
                state_.compare_exchange_strong(seen, seen | writer, detail::memory_order_acquire,
                                               detail::memory_order_relaxed);
@@ -59,14 +69,22 @@ class rw_mutex {
 
     /// Waits until no writer holds it or waits for it. Happens-before: every earlier unlock() -> return.
     void lock_shared() {
+        // acquire: who sees `spread` sees the slots.
+        if ((state_.load(detail::memory_order_acquire) & spread) != 0 && enter_slot()) return;
         // An addition cannot fail, however many readers come at once.
         if ((state_.fetch_add(one_reader, detail::memory_order_acquire) & writer) != 0) [[unlikely]]
-            lock_shared_slow();
+            return lock_shared_slow();
+        // Not exact, and need not be.
+        const std::uint32_t n = reads_.load(detail::memory_order_relaxed) + 1;
+        reads_.store(n, detail::memory_order_relaxed);
+        if (n == spread_after) [[unlikely]]
+            spread_readers();
     }
 
     /// Never waits; false also while a writer waits. A failure orders nothing.
     bool try_lock_shared() noexcept {
-        std::uint64_t seen = state_.load(detail::memory_order_relaxed);
+        std::uint64_t seen = state_.load(detail::memory_order_acquire);
+        if ((seen & spread) != 0 && enter_slot()) return true;
         do {
             if ((seen & writer) != 0) return false;
         } while (!state_.compare_exchange_weak(
@@ -74,8 +92,10 @@ class rw_mutex {
         return true;
     }
 
-    /// Fatal error "sync: RUnlock of unlocked RWMutex" if no reader holds it.
+    /// Fatal error "sync: RUnlock of unlocked RWMutex" if no reader holds it: now, or, when readers are counted on each
+    /// P, in the next writer's lock().
     void unlock_shared() {
+        if ((state_.load(detail::memory_order_acquire) & spread) != 0 && leave_slot()) return;
         // release: pairs with the acquire of the next writer.
         const std::uint64_t after =
             state_.fetch_sub(one_reader, detail::memory_order_release) - one_reader;
@@ -91,6 +111,8 @@ class rw_mutex {
     static constexpr std::uint64_t writer = 1;
     static constexpr std::uint64_t waiters = 2;
     static constexpr std::uint64_t woken = 4;
+    static constexpr std::uint64_t spread = 8;
+    static constexpr std::uint64_t folding = 16;
     static constexpr std::uint64_t one_reader = std::uint64_t{1} << 32;
     static constexpr std::uint64_t below_zero = std::uint64_t{1} << 63;
 
@@ -99,10 +121,23 @@ class rw_mutex {
                 detail::release_attention) != 0;
     }
 
+    // Readers in a row. A writer that has them gathered takes 2 us, and each of so many has saved 5 ns.
+    static constexpr std::uint32_t spread_after = 4096;
+
+    friend struct detail::rw_mutex_probe;
+
+    bool enter_slot() noexcept;
+    bool leave_slot() noexcept;
+    void spread_readers() noexcept;
+    std::uint64_t gather_readers() noexcept;
+    void fold() noexcept;
+    void drop_slots() noexcept;
+
     void lock_slow();
     void unlock_slow();
     void lock_shared_slow();
     void unlock_shared_slow(std::uint64_t after);
+    bool announce(std::uint64_t& seen) noexcept;
     void wait_for_readers(detail::addr_waiter& w, std::uint64_t seen);
     void release();
     detail::addr_waiter* let_go(detail::wait_bucket& b, std::uint64_t seen,
@@ -115,6 +150,8 @@ class rw_mutex {
     detail::atomic<std::uint64_t> state_{0};
     std::int32_t admitted_ = 0;
     std::int32_t leaving_ = 0;
+    detail::atomic<std::uint32_t> reads_{0};  // since the last writer, while they are not spread
+    detail::atomic<detail::reader_slots*> slots_{nullptr};
 };
 
 /// A view of a rw_mutex that locks it for reading. Meets Lockable; as cheap to copy as a reference.

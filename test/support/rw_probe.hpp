@@ -1,0 +1,29 @@
+// What tests may do with a rw_mutex that others may not.
+#pragma once
+
+#include <vole/rw_mutex.hpp>
+
+namespace vole::inline v0::detail {
+
+struct rw_mutex_probe {
+    /// By one who holds it for reading: as after thousands of readers. Nothing happens if that cannot be now, or if the
+    /// kernel has no membarrier.
+    static void spread(rw_mutex& m) noexcept { m.spread_readers(); }
+    static bool is_spread(const rw_mutex& m) noexcept {
+        return (m.state_.load(memory_order_relaxed) & rw_mutex::spread) != 0;
+    }
+    static constexpr std::uint32_t after = rw_mutex::spread_after;
+};
+
+}  // namespace vole::inline v0::detail
+
+namespace vole::test {
+
+/// The lock is free. Afterwards readers are counted on each P, if that is possible here.
+inline void spread_readers(rw_mutex& m) {
+    m.lock_shared();
+    detail::rw_mutex_probe::spread(m);
+    m.unlock_shared();
+}
+
+}  // namespace vole::test
