@@ -1,13 +1,10 @@
 // Library code of all kinds, stopped at every place where it may be: no hang, no wrong value, no call that
 // fails with EINTR. Also built at -O0 and -O3.
-//
-// Each task works until it is told to stop and counts what it has done; a wrong value is counted apart,
-// since Catch2's assertions are for its own thread only.
 #include <catch2/catch.hpp>
 
 #include <vole/iter.hpp>
 
-#include "test/preempt/preempt_support.hpp"
+#include "test/preempt/storm_tasks.hpp"
 
 #include <algorithm>
 #include <array>
@@ -28,32 +25,6 @@
 namespace vole::test {
 
 namespace {
-
-std::atomic<bool> stop{false};
-std::atomic<long> wrong{0};
-
-void expect(bool ok, int line) {
-    if (ok) return;
-    if (wrong.fetch_add(1) < 5) std::fprintf(stderr, "storm.cpp:%d: a wrong value\n", line);
-}
-#define EXPECT(x) expect((x), __LINE__)
-
-bool going_on() { return !stop.load(std::memory_order_relaxed); }
-
-// Some instructions between two things that belong together.
-[[gnu::noinline]] void linger(int n) {
-    for (int i = 0; i < n; ++i) asm volatile("" ::: "memory");
-}
-
-struct random_numbers {
-    std::uint32_t x;
-    std::uint32_t operator()() {
-        x = x * 1103515245 + 12345;
-        return x >> 8;
-    }
-};
-
-using counter = std::atomic<long>;
 
 void allocate(counter& done) {
     random_numbers random{1};
@@ -346,96 +317,47 @@ void compute(counter& done) {
     }
 }
 
-struct task {
-    const char* name;
-    void (*run)(counter& done);
-    bool free;  // has nothing that belongs to a thread: right under free migration, too
-};
-
 // Throwing is not among the free: the unwinder keeps the exception in a thread-local.
 constexpr std::array tasks{
-    task{"allocate", allocate, false},
-    task{"make_strings", make_strings, false},
-    task{"throw_and_catch", throw_and_catch, false},
-    task{"lock_plain", lock_plain, false},
-    task{"lock_recursive", lock_recursive, false},
-    task{"lock_shared", lock_shared, false},
-    task{"initialise", initialise, false},
-    task{"print", print, false},
-    task{"fail", fail, false},
-    task{"use_thread_locals", use_thread_locals, false},
-    task{"sort", sort, false},
-    task{"iterate_objects", iterate_objects, false},
-    task{"use_channels", use_channels, true},
-    task{"lock_ours", lock_ours, true},
-    task{"start_goroutines", start_goroutines, true},
-    task{"resume_coroutines", resume_coroutines, true},
-    task{"compute", compute, true},
+    storm_task{"allocate", allocate, false},
+    storm_task{"make_strings", make_strings, false},
+    storm_task{"throw_and_catch", throw_and_catch, false},
+    storm_task{"lock_plain", lock_plain, false},
+    storm_task{"lock_recursive", lock_recursive, false},
+    storm_task{"lock_shared", lock_shared, false},
+    storm_task{"initialise", initialise, false},
+    storm_task{"print", print, false},
+    storm_task{"fail", fail, false},
+    storm_task{"use_thread_locals", use_thread_locals, false},
+    storm_task{"sort", sort, false},
+    storm_task{"iterate_objects", iterate_objects, false},
+    storm_task{"use_channels", use_channels, true},
+    storm_task{"lock_ours", lock_ours, true},
+    storm_task{"start_goroutines", start_goroutines, true},
+    storm_task{"resume_coroutines", resume_coroutines, true},
+    storm_task{"compute", compute, true},
 };
-
-std::chrono::milliseconds duration() {
-    const char* text = std::getenv("VOLE_TEST_LONG");
-    return std::chrono::milliseconds(text != nullptr && *text == '1' ? 60'000 : 1'000);
-}
-
-// All tasks at once, two goroutines each, until the time is over and each has done something.
-void blow(int procs, storm::kind kind, bool only_free = false) {
-    stop.store(false);
-    wrong.store(0);
-    const auto before = counts();
-    std::array<counter, tasks.size()> done{};
-    run_on(procs, [&] {
-        const storm around(kind);
-        wait_group all;
-        for (std::size_t i = 0; i < tasks.size(); ++i) {
-            for (int n = 0; n < 2 && (tasks[i].free || !only_free); ++n) {
-                all.go([i, &done] { tasks[i].run(done[i]); });
-            }
-        }
-        const auto end = std::chrono::steady_clock::now() + duration();
-        wait_until(
-            [&] {
-                bool each = true;
-                for (std::size_t i = 0; i < tasks.size(); ++i) {
-                    each &= done[i] != 0 || (only_free && !tasks[i].free);
-                }
-                return each && std::chrono::steady_clock::now() >= end;
-            },
-            "each task to do something");
-        stop.store(true);
-        all.wait();
-    });
-    const auto after = counts();
-    CHECK(wrong == 0);
-    if (kind == storm::kind::gentle) {
-        CHECK(after.interrupted_calls == before.interrupted_calls);
-    }
-    if (has_signals) {
-        const auto stopped = after.freezes + after.injections - before.freezes - before.injections;
-        CHECK(stopped > 0);
-    }
-}
 
 }  // namespace
 
 TEST_CASE("PRE-57 library code survives preemption, one P", "[storm]") {
-    blow(1, storm::kind::gentle);
+    blow(tasks, 1, storm::kind::gentle);
 }
 TEST_CASE("PRE-57 library code survives preemption, two Ps", "[storm]") {
-    blow(2, storm::kind::gentle);
+    blow(tasks, 2, storm::kind::gentle);
 }
 TEST_CASE("PRE-57 library code survives signals at once, one P", "[storm]") {
-    blow(1, storm::kind::dense);
+    blow(tasks, 1, storm::kind::dense);
 }
 TEST_CASE("PRE-57 library code survives signals at once, two Ps", "[storm]") {
-    blow(2, storm::kind::dense);
+    blow(tasks, 2, storm::kind::dense);
 }
 
 TEST_CASE("child: free storm", "[.child]") {
     choose_migration();
-    blow(1, storm::kind::dense, true);
-    blow(2, storm::kind::dense, true);
-    blow(2, storm::kind::gentle, true);
+    blow(tasks, 1, storm::kind::dense, true);
+    blow(tasks, 2, storm::kind::dense, true);
+    blow(tasks, 2, storm::kind::gentle, true);
     CHECK(counts().injections > 0);
     CHECK(counts().freezes == 0);
 }
