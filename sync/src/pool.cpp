@@ -217,7 +217,7 @@ class pool_core::turn {
     shard* own() const noexcept { return own_; }
 
   private:
-    [[gnu::noinline]] void share(pool_core& p) noexcept {
+    [[gnu::noinline]] void share(pool_core& p) noexcept VOLE_NO_TS {
         own_ = p.shared_.load(memory_order_acquire);
         mu_ = &lock_of(&p);
         if (own_ != nullptr) mu_->acquire();

@@ -43,8 +43,8 @@ struct cached_object {
     static void operator delete(void* object, std::size_t bytes) noexcept {
         give_object(object, bytes);
     }
-    static void operator delete(void* object, std::size_t bytes, std::align_val_t align) noexcept {
-        ::operator delete(object, bytes, align);
+    static void operator delete(void* object, std::size_t, std::align_val_t align) noexcept {
+        ::operator delete(object, align);
     }
 };
 
