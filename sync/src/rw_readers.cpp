@@ -167,7 +167,10 @@ void rw_mutex::fold() noexcept {
     if ((after & below_zero) != 0) fatal("sync: RUnlock of unlocked RWMutex");
 }
 
+// One of the program's may be destroyed while goroutines go on, which the end of the process does not stop: these find
+// the lock itself, as they would without slots.
 void rw_mutex::drop_slots() noexcept {
+    gather_readers();
     reader_slots* s = slots_.load(memory_order_relaxed);
     free_slots(s->of);
     delete s;
