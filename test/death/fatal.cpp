@@ -1,9 +1,10 @@
 // Misuse and faults that end the process, and ends that must leave it alone.
-// Cites SCHED-46, SCHED-61, SCHED-62, SCHED-68, SCHED-74, SCHED-78, SCHED-80, SYNC-3, SYNC-22, SYNC-55.
+// Cites SCHED-46, SCHED-61, SCHED-62, SCHED-68, SCHED-74, SCHED-78, SCHED-80, SYNC-3, SYNC-22, SYNC-55, LBL-5.
 #include <catch2/catch.hpp>
 
 #include <vole/chan.hpp>
 #include <vole/cond.hpp>
+#include <vole/labels.hpp>
 #include <vole/panic.hpp>
 #include <vole/rw_mutex.hpp>
 #include <vole/sync.hpp>
@@ -87,6 +88,23 @@ TEST_CASE("SYNC-3 unlock of an unlocked mutex", "[death][mutex]") {
          {"child: unlock fresh", "child: unlock twice", "child: unlock in a thread"}) {
         check_fatal(name, "sync: unlock of unlocked mutex");
     }
+}
+
+TEST_CASE("child: unlock with labels", "[.child]") {
+    vole::run([] {
+        vole::with_labels({{"tenant", "ann"}, {"route", "/search"}}, [] {
+            vole::go({.name = "worker"}, [] { vole::mutex().unlock(); });
+            for (;;) vole::gosched();
+        });
+    });
+}
+TEST_CASE("LBL-5 a fatal error shows the labels of the goroutine, and of others",
+          "[death][labels]") {
+    const auto r = run_case_in_subprocess("child: unlock with labels");
+    INFO(r.text());
+    CHECK(r.aborted());
+    CHECK(count_of(r.err, "]: worker {route: /search, tenant: ann}\n") == 1);
+    CHECK(count_of(r.err, "]: {route: /search, tenant: ann}\n") == 1);
 }
 
 namespace {

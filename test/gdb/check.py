@@ -76,12 +76,16 @@ def number_of(text, name):
     return must_match(rf'^[* ] +(\d+) "{name}" ', text)[1]
 
 
+# Of the sender: what it inherited.
+LABELS = "{route: /send, tenant: ann}"
+
+
 def check_list(text, fresh=True):
     """`info goroutines` of program kinds."""
     a, b, mutex = (address(text, name) for name in ("receiver", "sender", "locker"))
     told = said(text, "info goroutines")
     for line in (rf'"receiver" \[chan receive\]  on {a}  receives$',
-                 rf'"sender" \[chan send\]  on {b}  sends$',
+                 rf'"sender" {LABELS} \[chan send\]  on {b}  sends$',
                  rf'"selector" \[select\]  on {a}, {b}  selects$',
                  rf'"locker" \[sync\.Mutex\.Lock\]  on {mutex} <.*the_mutex>  locks$',
                  r'"forgotten" \[chan receive \(nil chan\)\]  receives$',
@@ -105,7 +109,7 @@ PARKED = ("vole::v0::detail::chan_recv", "receives (", "program.cpp:", "receives
 def case_parked():
     commands = ["info goroutines", "goroutine 2 bt", "goroutine 2 bt 2", "goroutine 2 bt -1",
                 "goroutine 2 info registers", "goroutine 2 p depth",
-                "goroutine 4", "goroutine 2 frame apply level 0 p $pc"]
+                "goroutine 4", "goroutine 3 bt", "goroutine 2 frame apply level 0 p $pc"]
     text = stopped("kinds", commands=commands)
     must(number_of(text, "receiver") == "2" and number_of(text, "selector") == "4", "the numbers")
     whole = said(text, "goroutine 2 bt")
@@ -123,6 +127,7 @@ def case_parked():
     must_match(r"^rip +0x[0-9a-f]+ .*<vole::v0::detail::", registers)
     must_match(r"No symbol \"depth\" in current context", said(text, "goroutine 2 p depth"))
     must_follow(said(text, "goroutine 4"), "selects (", "run_body", "vole_gostart")
+    must_match(rf'\Agoroutine 3 "sender" {LABELS} \[chan send\] on 0x', said(text, "goroutine 3 bt"))
     # One of them.
     outer = int(level) + 1
     chosen, applied = f"goroutine 2 frame {outer}", f"goroutine 2 frame apply level {level}-{outer} p $sp"
@@ -187,12 +192,13 @@ def check_crowd(text, n):
     common, other = address(text, "common"), address(text, "other")
     told = said(text, "goroutine all bt")
     groups = told.strip().split("\n\n")
-    must(len(groups) == 3, f"{len(groups)} groups")
-    must_match(rf"\A{n - 1} goroutines: 2, 3, 4, 5, 6, \.\.\. \[chan receive\]\n    {n - 4} on {common}\n"
+    must(len(groups) == 4, f"{len(groups)} groups")
+    must_match(rf"\A{n - 3} goroutines: 2, 3, 4, 5, 6, \.\.\. \[chan receive\]\n    {n - 6} on {common}\n"
                rf"    3 on {other}\n#", groups[0])
     must_follow(groups[0], "recv", "in receives at", "in receives_deeper at", "in vole_gostart")
     must(groups[0].count("in receives_deeper") == 1, "not deeper")
-    deeper = groups[1] if "[chan receive]" in groups[1] else groups[2]
+    must_match(rf"\A2 goroutines: 11, 13 {{tenant: ann}} \[chan receive\]\n    2 on {common}\n", groups[1])
+    deeper = groups[2] if "[chan receive]" in groups[2] else groups[3]
     must_match(rf"\Agoroutine 9 \[chan receive\]\n    1 on {common}\n", deeper)
     must(deeper.count("in receives_deeper") == 2, "deeper")
 
@@ -294,7 +300,7 @@ def case_errors():
     for command in ("info goroutines", "info vole", "goroutine 1 bt"):
         refused(none, command, os.environ["PLAIN"], first=ready, options=by_hand)
         refused("The program is not being run.", command, PROGRAM)
-        refused("The Vole in this program has debug layout version 4711; this script knows version 2. Source "
+        refused("The Vole in this program has debug layout version 4711; this script knows version 3. Source "
                 "the vole-gdb.py that came with that Vole.", command, os.environ["UNKNOWN"], first=ready,
                 options=by_hand)
     kinds = ("--args", PROGRAM, "kinds")

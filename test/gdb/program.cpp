@@ -113,7 +113,8 @@ void one_of_each() {
     std::atomic<int> blocked_thread{0};
     the_mutex.lock();
     go({.name = "receiver"}, [a] { receives_deeper(a, 2); });
-    go({.name = "sender"}, [b] { sends(b); });
+    vole::with_labels({{"tenant", "ann"}, {"route", "/send"}},
+                      [&] { go({.name = "sender"}, [b] { sends(b); }); });
     go({.name = "selector"}, [=] { selects(a, b); });
     go({.name = "locker"}, [] { locks(the_mutex); });
     go({.name = "forgotten"}, [] { receives(vole::chan<int>()); });
@@ -140,9 +141,16 @@ void crowd(std::size_t n) {
     auto common = vole::make_chan<int>();
     auto other = vole::make_chan<int>();
     for (std::size_t i = 0; i < n; ++i) {
-        vole::go([c = i % (n / 3) == 1 ? other : common, depth = i == 7 ? 1 : 0] {
-            receives_deeper(c, depth);
-        });
+        const auto start = [&] {
+            vole::go([c = i % (n / 3) == 1 ? other : common, depth = i == 7 ? 1 : 0] {
+                receives_deeper(c, depth);
+            });
+        };
+        if (i == 9 || i == 11) {
+            vole::with_labels({{"tenant", "ann"}}, start);
+        } else {
+            start();
+        }
     }
     wait_until([&] { return waiting() == n; }, "everybody to wait");
     tell("common", address(common));

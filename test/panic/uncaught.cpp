@@ -1,4 +1,4 @@
-// What nobody catches: the handler, the main goroutine, abort as a choice. PAN-40 to PAN-44, PAN-65.
+// What nobody catches: the handler, the main goroutine, abort as a choice. PAN-40 to PAN-44, PAN-65, LBL-5.
 #include "test/panic/panic_support.hpp"
 
 #include <cstdlib>
@@ -52,6 +52,32 @@ TEST_CASE(
                                          std::to_string(id) + " [running]: worker\n"));
     CHECK_THAT(report, Catch::Contains("throws_deep_inside()"));
     CHECK_THAT(report, Catch::Contains("\ncreated by ") && Catch::Contains(" in goroutine "));
+}
+
+TEST_CASE("LBL-5 a report shows the labels that the goroutine had when it panicked") {
+    std::vector<std::string> headers;
+    handler_scope h([&](const panic_value& p) {
+        const std::string text = p.report();
+        const auto at = text.find(" [running]:");
+        headers.push_back(text.substr(at, text.find('\n', at) - at));
+    });
+    run([&] {
+        wait_group w;
+        with_labels({{"tenant", "ann"}}, [&] {
+            w.go([] { panic("unnamed"); });
+            w.wait();
+            w.add(1);
+            go({.name = "worker"}, [&] {
+                defer done{[&] { w.done(); }};
+                with_labels({{"route", "/search"}}, [] { panic("named"); });
+            });
+        });
+        w.wait();
+    });
+    CHECK(headers == std::vector<std::string>{
+                         " [running]: {tenant: ann}",
+                         " [running]: worker {route: /search, tenant: ann}",
+                     });
 }
 
 TEST_CASE("PAN-41 a panic that was not recovered is reported with the place of its first throw") {

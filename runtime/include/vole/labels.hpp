@@ -4,7 +4,8 @@
 //     vole::with_labels({{"tenant", name}, {"route", "/search"}}, [&] { serve(request); });
 //
 // They are inherited by the goroutines that are started meanwhile, shown by write_traceback() ("goroutine 7 [chan
-// receive]: worker {route: /search, tenant: ann}") and keep equal stacks with other labels apart in its profiles.
+// receive]: worker {route: /search, tenant: ann}"), in reports of panics, and by gdb, and keep equal stacks with other labels
+// apart in profiles.
 // Programs cannot read them back: what a program needs to know travels in arguments and contexts.
 #pragma once
 

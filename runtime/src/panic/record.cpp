@@ -10,6 +10,7 @@
 #include <typeinfo>
 
 #include "runtime/internal/bubble.hpp"
+#include "runtime/internal/labels.hpp"
 #include "runtime/internal/park.hpp"
 #include "runtime/src/panic/frames.hpp"
 #include "runtime/src/panic/value.hpp"
@@ -62,6 +63,13 @@ void describe(panic_record* r) {
     }
 }
 
+std::string labels_of(const G* g) {
+    if (g->tags == nullptr || g->tags->labels == nullptr) return {};
+    label_text text;
+    describe_labels(g->tags->labels, text);
+    return {text.text, text.length};
+}
+
 panic_record* make_record(void* object) {
     auto* r = new panic_record;
     r->object = object;
@@ -72,6 +80,7 @@ panic_record* make_record(void* object) {
         r->parent = g->parent_id;
         r->created_at = reinterpret_cast<std::uintptr_t>(g->created_at);
         if (name_of(g) != nullptr) r->name = name_of(g);
+        r->labels = labels_of(g);
     }
     _Unwind_Backtrace(at_frame, r);
     return r;

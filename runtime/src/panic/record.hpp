@@ -21,6 +21,7 @@ struct panic_record {
     std::string text;
     std::string detail;  // a line that follows: of faults
     std::string name;    // of the goroutine
+    std::string labels;  // its own, as tracebacks show them
     std::uint64_t goroutine = 0;
     std::uint64_t parent = 0;
     std::uintptr_t created_at = 0;

@@ -80,7 +80,7 @@ std::string report_of(const panic_record* r) {
     if (level() == traceback_level::none) return text;
     text += "\ngoroutine " + std::to_string(r->goroutine) + " [running]:";
     if (!r->name.empty()) text += " " + r->name;
-    text += "\n";
+    text += r->labels + "\n";
     append_frames(text, r->stack, r->frames, frames_of::a_throw);
     append_creation(text, r->created_at, r->parent);
     return text;

@@ -9,6 +9,7 @@
 #include <iterator>
 
 #include "runtime/internal/bubble.hpp"
+#include "runtime/internal/labels.hpp"
 #include "runtime/src/sched/sched.hpp"
 
 extern "C" __attribute__((visibility("hidden"))) const char vole_gdb_script;
@@ -32,7 +33,7 @@ using namespace vole::detail;
 
 struct vole_debug_layout_v1 {
     std::uint32_t magic = 0x656c6f76;  // "vole"
-    std::uint32_t version = 2;
+    std::uint32_t version = 3;
     std::uint32_t bytes = sizeof(vole_debug_layout_v1);
 
     std::uint32_t texts = debug_texts::count;
@@ -63,6 +64,11 @@ struct vole_debug_layout_v1 {
 
     std::uint32_t tags_bubble = offsetof(struct g_tags, bubble_id);  // four bytes
     std::uint32_t tags_name = offsetof(struct g_tags, name);
+    std::uint32_t tags_labels = offsetof(struct g_tags, labels);
+
+    std::uint32_t labels_room = offsetof(label_node, room);  // two, as the next
+    std::uint32_t labels_used = offsetof(label_node, bytes);
+    std::uint32_t labels_text = sizeof(label_node);
 
     std::uint32_t closure_invoke = offsetof(closure_type, invoke);
 

@@ -41,12 +41,13 @@ def vole_text(address):
 class VoleLayout:
     """The program's description of itself. The names are those of layout.cpp, in its order."""
 
-    MAGIC, VERSION = 0x656C6F76, 2
+    MAGIC, VERSION = 0x656C6F76, 3
     NUMBERS = """
         texts status_runnable status_running status_syscall status_waiting status_dead status_idle
         slab_next slab_gs slab_count
         g_bytes g_sp g_m g_stack g_status g_reason g_lock_count g_id g_closure g_created_at
-        g_parent_id g_tags g_parked tags_bubble tags_name closure_invoke
+        g_parent_id g_tags g_parked tags_bubble tags_name tags_labels
+        labels_room labels_used labels_text closure_invoke
         parked_kind kind_object kind_count kind_stride
         segment_prev segment_lo segment_bytes
         m_bytes m_curg m_p m_commit m_commit_g m_spinning m_blocking_depth m_attention m_detached
@@ -96,17 +97,30 @@ class VoleGoroutine:
         self.closure = vole_number(data, layout.g_closure)
         self.created_at = vole_number(data, layout.g_created_at)
         self.parent = vole_number(data, layout.g_parent_id)
-        self.name, self.bubble = "", 0
+        self.name, self.labels, self.bubble = "", "", 0
         tags = vole_number(data, layout.g_tags)
         if tags:
-            shared = vole_read(tags, max(layout.tags_name, layout.tags_bubble) + 8)
+            shared = vole_read(tags, max(layout.tags_name, layout.tags_labels, layout.tags_bubble) + 8)
             name = vole_number(shared, layout.tags_name)
             self.name = vole_text(name) if name else ""
+            labels = vole_number(shared, layout.tags_labels)
+            self.labels = self.labels_at(layout, labels) if labels else ""
             self.bubble = vole_number(shared, layout.tags_bubble, 4)
         self.parked = vole_number(data, layout.g_parked)
 
-    def title(self, width=0):
+    @staticmethod
+    def labels_at(layout, address):
+        """ {key: value, key: value}, as write_traceback has it."""
+        head = vole_read(address, layout.labels_text)
+        size = min(vole_number(head, layout.labels_used, 2), vole_number(head, layout.labels_room, 2))
+        words = vole_read(address + layout.labels_text, size).decode(errors="replace").split("\0")
+        return " {" + ", ".join(f"{key}: {value}" for key, value in zip(words[::2], words[1::2])) + "}"
+
+    def name_text(self, width=0):
         return f'{self.id:>{width}} "{self.name}"' if self.name else f"{self.id:>{width}}"
+
+    def title(self, width=0):
+        return self.name_text(width) + self.labels
 
 
 class VoleThread:
@@ -418,7 +432,7 @@ class VoleCommand(gdb.Command):
 
 
 class VoleInfoGoroutines(VoleCommand):
-    """Goroutines, one a line: id and name, state, what it waits on or which thread runs it, and the
+    """Goroutines, one a line: id, name and labels, state, what it waits on or which thread runs it, and the
 innermost function that is not Vole's own. A star marks the one of the selected thread."""
 
     def __init__(self):
@@ -460,7 +474,7 @@ goroutine N bt [ARGUMENTS]   its backtrace
 goroutine N frame K          one of the frames that bt shows
 goroutine N frame apply level K CMD     CMD in it: info locals, print X, ...
 goroutine N CMD              CMD in its innermost frame: info registers, ...
-goroutine all bt             backtraces of all; those that are the same together, the most first
+goroutine all bt             backtraces of all; equal ones, labels too, together, the most first
 goroutine all CMD            CMD for each
 
 Frames are numbered from the goroutine's own innermost. Registers that its saved context does not hold
@@ -550,14 +564,14 @@ are <not saved>. CMD must not run the program."""
             frames, remark = program.frames(view, g)
             # How Vole gives way to another goroutine has several ways, of no interest here.
             inner = cls.inner(frames) if view.first > 0 else 0
-            key = program.state(g), tuple(frames[inner:]), remark
+            key = program.state(g), g.labels, tuple(frames[inner:]), remark
             groups[key].append(g)
             first.setdefault(key, inner)
         for key, members in sorted(groups.items(), key=lambda group: -len(group[1])):
-            state, frames, remark = key
-            few = ", ".join(g.title() for g in members[:5]) + (", ..." if len(members) > 5 else "")
+            state, labels, frames, remark = key
+            few = ", ".join(g.name_text() for g in members[:5]) + (", ..." if len(members) > 5 else "")
             what = "goroutine" if len(members) == 1 else f"{len(members)} goroutines:"
-            print(f"{what} {few} [{state}]")
+            print(f"{what} {few}{labels} [{state}]")
             counts = collections.Counter(o for g in members for o in program.waits_on(g))
             for address, count in counts.most_common(4):
                 print(f"    {count} on {vole_object(address)}")
