@@ -61,7 +61,7 @@ void task_group::failed(std::exception_ptr error) noexcept {
         } catch (const std::bad_alloc&) {
         }
     }
-    if (policy_ == first_error) cancel_(std::move(error));
+    if (policy_ == first_error) cancel_(error);
 }
 
 void task_group::throw_errors() {
