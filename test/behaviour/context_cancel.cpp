@@ -95,6 +95,30 @@ TEST_CASE("CTX-4 who sees an error finds done closed, and the other way round", 
     CHECK(ok.text() == "");
 }
 
+TEST_CASE("CTX-4 done is closed, also if it is asked for at the moment of the end", "[context]") {
+    findings ok;
+    run_on(2, [&] {
+        context ctx;
+        cancel_func cancel;
+        recv_chan<void> done;
+        const auto check = [&] {
+            if (!ctx) return;
+            ok(is_closed(done));
+            ok(ctx.done() == done);
+            ok(ended(ctx, canceled));
+        };
+        duel(
+            scaled(20000),
+            [&] {
+                check();
+                std::tie(ctx, cancel) = with_cancel(context::background());
+            },
+            [&] { cancel(); }, [&] { done = ctx.done(); });
+        check();
+    });
+    CHECK(ok.text() == "");
+}
+
 TEST_CASE("CTX-4 an error stays what it is", "[context]") {
     auto [ctx, cancel] = with_cancel_cause(context::background());
     CHECK(alive(ctx));
@@ -169,6 +193,10 @@ TEST_CASE("CTX-8 what is derived from a context that is done is done", "[context
         CHECK(text_of(c.cause()) == "why");
     }
     CHECK(children_of(root) == 0);
+    const context late = with_timeout_cause(context::background(), -1h, error("late")).first;
+    const context below = with_cancel(late).first;
+    CHECK(ended(below, too_late));
+    CHECK(text_of(below.cause()) == "late");
 }
 
 TEST_CASE("CTX-9 what ends, or is dropped, leaves its parent", "[context]") {
@@ -202,6 +230,51 @@ TEST_CASE("CTX-9 what ends, or is dropped, leaves its parent", "[context]") {
         if (i % 2 == 0) cancel_it();
     }
     CHECK(children_of(lasting) == 0);
+}
+
+TEST_CASE("CTX-9 what is dropped while its parent ends is let alone", "[context]") {
+    findings ok;
+    run_on(2, [&] {
+        for (int round = 0; round < scaled(20); ++round) {
+            auto [root, cancel] = with_cancel(context::background());
+            // Its turn comes first, and it keeps the walk busy until the others are gone.
+            const context large = with_cancel(root).first;
+            std::vector<context> below;
+            for (int i = 0; i < 20000; ++i) below.push_back(with_cancel(large).first);
+            std::vector<context> dropped;
+            for (int i = 0; i < 20; ++i) dropped.push_back(with_cancel(root).first);
+            std::vector<context> fresh;  // in the same memory, if that is free
+            std::atomic<bool> ready{false};
+            wait_group other;
+            other.go([&] {
+                ready = true;
+                while (alive(large)) {
+                }
+                dropped.clear();
+                for (int i = 0; i < 20; ++i)
+                    fresh.push_back(with_cancel(context::background()).first);
+            });
+            while (!ready) gosched();
+            cancel();
+            other.wait();
+            for (const context& c : fresh) ok(alive(c));
+        }
+    });
+    CHECK(ok.text() == "");
+}
+
+TEST_CASE("CTX-9 a deadline that comes at once leaves the parent", "[context]") {
+    findings ok;
+    run_on(4, [&] {
+        auto [root, cancel] = with_cancel(context::background());
+        std::vector<context> over;  // those that are freed leave it in any case
+        for (int i = 0; i < scaled(20000); ++i) {
+            over.push_back(with_timeout(root, 1ns).first);
+            over.back().done().recv();
+        }
+        wait_until([&] { return children_of(root) == 0; });
+    });
+    CHECK(ok.text() == "");
 }
 
 TEST_CASE("CTX-9 a child holds its parent", "[context]") {

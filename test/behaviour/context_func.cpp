@@ -149,6 +149,28 @@ TEST_CASE("CTX-25 an exception is the goroutine's own panic", "[context]") {
     CHECK(reported == 1);
 }
 
+TEST_CASE("CTX-22 what a function has captured, and its context, go when it ends", "[context]") {
+    struct held {
+        using value_type = std::shared_ptr<int>;
+    };
+    findings ok;
+    run_on(2, [&] {
+        auto [ctx, cancel] = with_cancel(context::background());
+        const auto token = std::make_shared<int>(1);
+        const auto value = std::make_shared<int>(1);
+        // Its handle stays.
+        const stop_func stop = after_func(ctx, [token] {});
+        after_func(with_value<held>(ctx, value), [token] { goexit(); });
+        ok.equal(token.use_count(), 3L);
+        ok.equal(value.use_count(), 2L);
+        cancel();
+        wait_until([&] { return token.use_count() == 1; });
+        wait_until([&] { return value.use_count() == 1; });
+        ok(!stop());
+    });
+    CHECK(ok.text() == "");
+}
+
 TEST_CASE("CTX-22 a function keeps its context, until it is called or stopped", "[context]") {
     findings ok;
     run_on(2, [&] {

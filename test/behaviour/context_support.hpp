@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "runtime/internal/entry.hpp"
 #include "sync/internal/context_node.hpp"
 
 namespace vole::test {
@@ -53,9 +54,12 @@ inline std::exception_ptr error(const char* text) {
 }
 
 /// How many are in the list of the nearest context that can be cancelled.
-inline int children_of(const context& ctx) VOLE_NO_TS {
+inline int children_of(const context& ctx) {
+    detail::cancel_node* node = ctx.node()->canceler;
+    const detail::runtime_pin pin;
+    const detail::lock_guard held(node->mu);
     int n = 0;
-    for (const auto* c = ctx.node()->canceler->children; c != nullptr; c = c->next) ++n;
+    for (const auto* c = node->children; c != nullptr; c = c->next) ++n;
     return n;
 }
 

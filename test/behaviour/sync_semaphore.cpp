@@ -199,6 +199,68 @@ TEST_CASE("SYNC-87 one in the middle leaves", "[sync][semaphore]") {
     CHECK(ok.text() == "");
 }
 
+TEST_CASE("SYNC-87 the end of a context reaches all who wait with it", "[sync][semaphore]") {
+    findings ok;
+    run_on(2, [&] {
+        weighted_semaphore s(1);
+        weighted_semaphore other(1);
+        auto [ctx, cancel] = with_cancel(context::background());
+        s.acquire();
+        other.acquire();
+        wait_group all;
+        std::atomic<int> refused{0};
+        for (int i = 0; i < 100; ++i) {
+            waits_for(all, [&, ctx = ctx, i] {
+                if (try_with(i % 3 == 0 ? other : s, ctx, 1) == canceled) ++refused;
+            });
+        }
+        ok.equal(children_of(ctx), 100);
+        cancel();
+        all.wait();
+        ok.equal(refused.load(), 100);
+        ok.equal(children_of(ctx), 0);
+        s.release();
+        ok(s.try_acquire());
+    });
+    CHECK(ok.text() == "");
+}
+
+TEST_CASE("SYNC-87 who is about to wait when the context ends does not", "[sync][semaphore]") {
+    findings ok;
+    run_on(2, [&] {
+        weighted_semaphore s(1);
+        s.acquire();
+        context ctx;
+        cancel_func cancel;
+        duel(
+            scaled(20000), [&] { std::tie(ctx, cancel) = with_cancel(context::background()); },
+            [&] { cancel(); }, [&] { ok(try_with(s, ctx, 1) == canceled); });
+    });
+    CHECK(ok.text() == "");
+}
+
+TEST_CASE("SYNC-87 when tokens and the end have come, the end counts", "[sync][semaphore]") {
+    findings ok;
+    run_on(1, [&] {
+        int refused = 0;
+        for (int i = 0; i < 20; ++i) {
+            weighted_semaphore s(1);
+            s.acquire();
+            auto [ctx, cancel] = with_cancel(context::background());
+            wait_group waiter;
+            std::error_code e;
+            waits_for(waiter, [&, c = ctx] { e = try_with(s, c, 1); });
+            s.release();
+            cancel();
+            waiter.wait();
+            if (e) ++refused;
+            ok(s.try_acquire() == bool(e));
+        }
+        ok(refused > 0);  // each time, unless the waiter ran between the two
+    });
+    CHECK(ok.text() == "");
+}
+
 TEST_CASE("SYNC-87 tokens and the end at once: no token is lost", "[sync][semaphore]") {
     findings ok;
     run_on(2, [&] {

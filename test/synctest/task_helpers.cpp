@@ -67,6 +67,44 @@ TEST_CASE("SYN-13 beyond Go: a semaphore of the bubble is waited for durably",
     CHECK(ok.text() == "");
 }
 
+TEST_CASE("SYN-13 beyond Go: not durably, if the semaphore or the context is of outside",
+          "[synctest][semaphore]") {
+    findings ok;
+    const auto waits = [&](auto wait, auto end) {
+        std::atomic<std::uint64_t> waiter{0};
+        std::thread outside([&] {
+            wait_until([&] { return waiter != 0; });
+            parked_as(waiter, "semacquire");
+            end();
+        });
+        bubble([&] {
+            const stopwatch t;
+            go([] { sleep(1s); });
+            waiter = goroutine_id();
+            wait();
+            ok.equal(t.ns(), 0);
+            sleep(2s);
+        });
+        outside.join();
+    };
+    weighted_semaphore outer(1);
+    outer.acquire();
+    waits([&] { outer.acquire(); }, [&] { outer.release(); });
+    context ctx;
+    cancel_func cancel;
+    std::tie(ctx, cancel) = with_cancel(context::background());
+    waits(
+        [&] {
+            weighted_semaphore inner(1);
+            inner.acquire();
+            std::error_code e;
+            inner.acquire(ctx, 1, e);
+            ok(e == canceled);
+        },
+        [&] { cancel(); });
+    CHECK(ok.text() == "");
+}
+
 TEST_CASE("SYN-2 tasks of a group in a bubble belong to it", "[synctest][task_group]") {
     findings ok;
     bubble([&] {
