@@ -6,9 +6,12 @@
 #include <vole/rw_mutex.hpp>
 #include <vole/sync.hpp>
 
+#include "sync/src/wait_table.hpp"
 #include "test/behaviour/sched_support.hpp"
+#include "test/support/duel.hpp"
 #include "test/support/findings.hpp"
 
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -136,6 +139,57 @@ TEST_CASE("SYNC-49 nobody wakes up unasked, and notifications of nobody are not 
     CHECK(ok.text() == "");
 }
 
+TEST_CASE("SYNC-49 of two notifications at once for one waiter none is kept", "[sync][cond]") {
+    struct subject {
+        vole::mutex m;
+        vole::cond c;
+        vole::wait_group done;
+
+        /// A goroutine waits. False: it came back at once.
+        bool add() {
+            std::atomic<std::uint64_t> id{0};
+            done.go([this, &id] {
+                std::unique_lock lock(m);
+                id = vole::goroutine_id();
+                c.wait(lock);
+            });
+            wait_until([&] { return id != 0; });
+            return parked_as(id, "sync.Cond.Wait");
+        }
+    };
+    findings ok;
+    run_on(2, [&] {
+        std::unique_ptr<subject> s;
+        const auto check = [&] {
+            if (s == nullptr) return;
+            s->done.wait();
+            ok(s->add());
+            s->c.notify_one();
+            s->done.wait();
+        };
+        duel(
+            scaled(200),
+            [&] {
+                check();
+                s = std::make_unique<subject>();
+                ok(s->add());
+            },
+            [&] {
+                {
+                    // The other one sees somebody who waits, and so does this one then.
+                    const vole::detail::runtime_pin pin;
+                    const vole::detail::lock_guard held(vole::detail::bucket_of(&s->c).mu);
+                    const std::atomic<int> nothing{0};
+                    for (int i = 0; i < 20000; ++i) (void)nothing.load();
+                }
+                s->c.notify_one();
+            },
+            [&] { s->c.notify_one(); });
+        check();
+    });
+    CHECK(ok.text() == "");
+}
+
 TEST_CASE("SYNC-49 wait with a predicate", "[sync][cond]") {
     findings ok;
     for (const int procs : {1, 2}) {
@@ -188,6 +242,25 @@ TEST_CASE("SYNC-50 those who began first are woken first", "[sync][cond]") {
             ok(w.woken == expected, "the order");
         });
     }
+    CHECK(ok.text() == "");
+}
+
+TEST_CASE("SYNC-50 also when the numbers begin again", "[sync][cond]") {
+    findings ok;
+    run_on(2, [&] {
+        waiters_in_order w;
+        static_assert(sizeof w.c == 2 * sizeof(std::uint32_t));
+        std::memset(static_cast<void*>(&w.c), 0xff, sizeof w.c);  // as many waits, and all notified
+        for (int i = 0; i < 4; ++i) w.add(i);
+        ok(stays([&] { return w.count() == 0; }));
+        for (std::size_t i = 1; i <= 2; ++i) {
+            w.c.notify_one();
+            wait_until([&] { return w.count() == i; });
+        }
+        w.c.notify_all();
+        w.done.wait();
+        ok(w.woken[0] == 0 && w.woken[1] == 1, "the order");
+    });
     CHECK(ok.text() == "");
 }
 

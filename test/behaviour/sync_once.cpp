@@ -5,7 +5,9 @@
 #include <vole/panic.hpp>
 #include <vole/sync.hpp>
 
+#include "sync/src/wait_table.hpp"
 #include "test/behaviour/sched_support.hpp"
+#include "test/support/duel.hpp"
 #include "test/support/findings.hpp"
 
 #include <functional>
@@ -96,6 +98,36 @@ TEST_CASE("SYNC-39 who comes meanwhile waits", "[sync][once]") {
             ok(past);
         });
     }
+    CHECK(ok.text() == "");
+}
+
+TEST_CASE("SYNC-39 who is about to wait when the function ends does not", "[sync][once]") {
+    findings ok;
+    run_on(2, [&] {
+        std::unique_ptr<vole::once> o;
+        std::atomic<bool> begun{false};
+        duel(
+            scaled(1000),
+            [&] {
+                begun = false;
+                o = std::make_unique<vole::once>();
+            },
+            [&] {
+                // Holds the other one up between its first look and the queue.
+                const vole::detail::runtime_pin pin;
+                const vole::detail::lock_guard held(vole::detail::bucket_of(o.get()).mu);
+                o->call([&] {
+                    begun = true;
+                    const std::atomic<int> nothing{0};
+                    for (int i = 0; i < 20000; ++i) (void)nothing.load();
+                });
+            },
+            [&] {
+                while (!begun) {
+                }
+                o->call([&] { ok(false, "a second function"); });
+            });
+    });
     CHECK(ok.text() == "");
 }
 

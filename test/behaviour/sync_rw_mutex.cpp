@@ -9,6 +9,7 @@
 #include "test/support/findings.hpp"
 
 #include <chrono>
+#include <cstring>
 #include <memory>
 #include <mutex>
 #include <shared_mutex>
@@ -187,7 +188,10 @@ TEST_CASE("SYNC-20 readers that came while a writer had it go before the next wr
                 m.unlock();
                 for (auto& r : readers) ok(r->enters());
                 ok(stays([&] { return !next.inside; }));
-                for (auto& r : readers) r->leave.send();
+                for (auto& r : readers) {
+                    ok(stays([&] { return !next.inside; }, 20), "one is still inside");
+                    r->leave.send();
+                }
                 ok(next.enters());
                 next.leave.send();
                 done.wait();
@@ -265,14 +269,79 @@ TEST_CASE("SYNC-21 a writer that has waited for long is given the lock", "[sync]
         ok(w.waits(wants_to_write));
         pass_milliseconds(3);
         m.unlock();
+        ok(w.inside, "and the rest of the time slice");
         ok(!m.try_lock(), "it is the other's");
-        ok(w.enters());
         w.leave.send();
         done.wait();
         ok(m.try_lock(), "free in the end");
         m.unlock();
     });
     CHECK(ok.text() == "");
+}
+
+TEST_CASE("SYNC-21 so are those behind it, and then the lock is as new", "[sync][rw_mutex]") {
+    findings ok;
+    for (const bool with_readers : {false, true}) {
+        run_on(1, [&] {
+            vole::rw_mutex m;
+            vole::wait_group done;
+            m.lock();
+            std::vector<std::unique_ptr<holder>> writers;
+            for (int i = 0; i < 3; ++i) {
+                writers.push_back(std::make_unique<holder>(m, true, done));
+                ok(writers.back()->waits(wants_to_write));
+            }
+            std::unique_ptr<holder> reader;
+            if (with_readers) {
+                reader = std::make_unique<holder>(m, false, done);
+                ok(reader->waits(wants_to_read));
+            }
+            pass_milliseconds(3);
+            m.unlock();
+            if (with_readers) {
+                ok(reader->enters());
+                reader->leave.send();
+            }
+            for (auto& w : writers) {
+                ok(w->enters());
+                pass_milliseconds(3);
+                w->leave.send();
+            }
+            done.wait();
+            const vole::rw_mutex fresh;
+            ok(std::memcmp(&m, &fresh, sizeof m) == 0, "nothing is left behind");
+        });
+    }
+    CHECK(ok.text() == "");
+}
+
+TEST_CASE("SYNC-21 a writer that is woken and finds the lock taken keeps its place",
+          "[sync][rw_mutex]") {
+    const auto attempt = [] {
+        std::string order;
+        run_on(1, [&] {
+            vole::rw_mutex m;
+            vole::wait_group done;
+            m.lock();
+            for (const char who : {'a', 'b', 'c'}) {
+                done.go([&, who] {
+                    m.lock();
+                    order += who;
+                    m.unlock();
+                });
+                vole::gosched();
+            }
+            m.unlock();  // the first is woken, but does not run yet
+            m.lock();
+            vole::gosched();
+            m.unlock();
+            done.wait();
+            const vole::rw_mutex fresh;
+            if (std::memcmp(&m, &fresh, sizeof m) != 0) order += "left behind";
+        });
+        return order;
+    };
+    CHECK(settled(attempt, std::string("abc")) == "abc");
 }
 
 TEST_CASE("SYNC-23 a try that fails leaves nothing behind", "[sync][rw_mutex]") {

@@ -5,6 +5,7 @@
 
 #include <memory>
 
+#include "sync/src/wait_table.hpp"
 #include "test/support/duel.hpp"
 
 namespace vole::test {
@@ -233,8 +234,16 @@ TEST_CASE("SYNC-87 who is about to wait when the context ends does not", "[sync]
         context ctx;
         cancel_func cancel;
         duel(
-            scaled(20000), [&] { std::tie(ctx, cancel) = with_cancel(context::background()); },
-            [&] { cancel(); }, [&] { ok(try_with(s, ctx, 1) == canceled); });
+            scaled(2000), [&] { std::tie(ctx, cancel) = with_cancel(context::background()); },
+            [&] {
+                // Holds it up between its first look at the context and the queue.
+                const detail::runtime_pin pin;
+                const detail::lock_guard held(detail::bucket_of(&s).mu);
+                const std::atomic<int> nothing{0};
+                for (int i = 0; i < 20000; ++i) (void)nothing.load();
+                cancel();
+            },
+            [&] { ok(try_with(s, ctx, 1) == canceled); });
     });
     CHECK(ok.text() == "");
 }

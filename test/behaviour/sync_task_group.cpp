@@ -142,6 +142,14 @@ TEST_CASE("SYNC-80 the limit", "[sync][task_group]") {
         ok.throws<runtime_error>(
             "errgroup: modify limit while 2 goroutines in the group are still active",
             [&] { g.set_limit(3); });
+        task_group one;
+        const auto its_gate = make_chan<void>();
+        one.go([its_gate] { its_gate.recv(); });
+        ok.throws<runtime_error>(
+            "errgroup: modify limit while 1 goroutines in the group are still active",
+            [&] { one.set_limit(3); });
+        its_gate.send();
+        one.wait();
         std::atomic<bool> begun{false};
         wait_group other;
         other.go([&] {
