@@ -272,7 +272,7 @@ TEST_CASE("CTX-9 a deadline that comes at once leaves the parent", "[context]") 
             over.push_back(with_timeout(root, 1ns).first);
             over.back().done().recv();
         }
-        wait_until([&] { return children_of(root) == 0; });
+        wait_until([&, root = root] { return children_of(root) == 0; });
     });
     CHECK(ok.text() == "");
 }

@@ -64,6 +64,17 @@ struct waiters_in_order {
     }
 };
 
+/// Its unlock() keeps a waiter between its ticket and the queue.
+struct slow {
+    vole::chan<void> go_on = vole::make_chan<void>();
+    std::atomic<bool> entered{false};
+    void lock() {}
+    void unlock() {
+        entered = true;
+        go_on.recv();
+    }
+};
+
 }  // namespace
 
 TEST_CASE("SYNC-48 wait unlocks, waits for a notification, and locks again", "[sync][cond]") {
@@ -310,16 +321,6 @@ TEST_CASE("SYNC-51 who begins later takes no notification from an earlier one", 
 }
 
 TEST_CASE("SYNC-51 not even from one that has not queued yet", "[sync][cond]") {
-    // Its unlock() keeps it between its ticket and the queue.
-    struct slow {
-        vole::chan<void> go_on = vole::make_chan<void>();
-        std::atomic<bool> entered{false};
-        void lock() {}
-        void unlock() {
-            entered = true;
-            go_on.recv();
-        }
-    };
     findings ok;
     for (const int procs : {1, 2}) {
         run_on(procs, [&] {
@@ -345,6 +346,41 @@ TEST_CASE("SYNC-51 not even from one that has not queued yet", "[sync][cond]") {
             w.c.notify_one();
             w.done.wait();
             ok.equal(w.woken.back(), 1);
+        });
+    }
+    CHECK(ok.text() == "");
+}
+
+TEST_CASE("SYNC-51 one that queues late is found behind those that came later", "[sync][cond]") {
+    findings ok;
+    for (const int procs : {1, 2}) {
+        run_on(procs, [&] {
+            waiters_in_order w;
+            slow first;
+            std::atomic<std::uint64_t> id{0};
+            std::atomic<bool> first_woken{false};
+            w.done.go([&] {
+                id = vole::goroutine_id();
+                w.c.wait(first);
+                first_woken = true;
+            });
+            wait_until([&] { return first.entered.load(); });
+            w.add(0);
+            settle();  // it queues; if not, the first one is the first there, too
+            first.go_on.send();
+            ok(parked_as(id, "sync.Cond.Wait"));
+            w.c.notify_one();
+            wait_until([&] { return first_woken.load(); },
+                       "the first, which is the last in the queue");
+            ok(w.count() == 0);
+            w.add(1);
+            w.add(2);
+            for (std::size_t n = 1; n <= 3; ++n) {
+                w.c.notify_one();
+                wait_until([&] { return w.count() == n; });
+            }
+            w.done.wait();
+            ok(w.woken == std::vector<int>{0, 1, 2}, "the order");
         });
     }
     CHECK(ok.text() == "");

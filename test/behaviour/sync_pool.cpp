@@ -38,6 +38,21 @@ struct counted {
     static inline std::atomic<int> alive{0};
 };
 
+// Puts another one into its pool when it goes, `left` times.
+struct chained {
+    chained(vole::pool<chained>* p, int n) : from(p), left(n) { ++alive; }
+    chained(const chained&) = delete;
+    chained& operator=(const chained&) = delete;
+    ~chained() {
+        --alive;
+        if (left > 0) from->put(std::make_unique<chained>(from, left - 1));
+    }
+
+    vole::pool<chained>* from;
+    int left;
+    static inline std::atomic<int> alive{0};
+};
+
 std::unique_ptr<int> box(int n) { return std::make_unique<int>(n); }
 
 // -1: nothing.
@@ -163,6 +178,18 @@ TEST_CASE("SYNC-62 the pool's end destroys what is in it", "[sync][pool]") {
             ok.equal(counted::alive.load(), 100);
         }
         ok.equal(counted::alive.load(), 0);
+    });
+    CHECK(text == "");
+}
+
+TEST_CASE("SYNC-62 so is what its items put back at their end", "[sync][pool]") {
+    chained::alive = 0;
+    const std::string text = everywhere([](findings& ok) {
+        {
+            vole::pool<chained> p;
+            for (int i = 0; i < 3; ++i) p.put(std::make_unique<chained>(&p, 5));
+        }
+        ok.equal(chained::alive.load(), 0);
     });
     CHECK(text == "");
 }
@@ -300,6 +327,31 @@ TEST_CASE("SYNC-66 each item comes out exactly once", "[sync][pool]") {
         for (const auto& n : seen) counts.insert(n);
         CHECK(counts == std::set<int>{1});
     }
+}
+
+TEST_CASE("SYNC-66 also for threads that have no P", "[sync][pool]") {
+    using in_use = std::atomic<bool>;
+    vole::pool<in_use> p;
+    for (int i = 0; i < 3; ++i) p.put(std::make_unique<in_use>(false));
+    std::atomic<int> twice{0};
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 4; ++t) {
+        threads.emplace_back([&] {
+            for (int i = 0; i < scaled(20000); ++i) {
+                auto x = p.get();
+                if (x == nullptr) continue;
+                if (x->exchange(true)) ++twice;
+                *x = false;
+                p.put(std::move(x));
+            }
+        });
+    }
+    for (auto& t : threads) t.join();
+    CHECK(twice == 0);
+    std::set<const in_use*> left;
+    for (auto x = p.get(); x != nullptr; x = p.get()) left.insert(x.release());
+    CHECK(left.size() == 3);
+    for (const in_use* x : left) delete x;
 }
 
 TEST_CASE("SYNC-60 what was written before put is seen after get", "[sync][pool]") {
