@@ -91,12 +91,17 @@ TEST_CASE("CLN-4 a handle that is dropped stops nothing; one of a cleanup that r
         auto p = vole::make_managed<int>(1);
         vole::add_cleanup(p, count_up, &ran);
         kept = vole::add_cleanup(p, count_up, &ran);
+        {
+            const auto dropped = vole::add_cleanup(p, count_up, &ran);
+            const auto copy = dropped;
+            const auto another = copy;
+        }
         p.reset();
         vole::drain_cleanups();
     });
     kept.stop();
     kept.stop();
-    CHECK(ran == 2);
+    CHECK(ran == 3);
 }
 
 TEST_CASE("CLN-4 stop of one that is queued and not begun", "[managed]") {

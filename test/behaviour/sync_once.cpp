@@ -391,6 +391,22 @@ TEST_CASE("SYNC-46 what the function captured is gone when it has been called",
           }) == "");
 }
 
+TEST_CASE("SYNC-47 the value goes with its object, if there is one", "[sync][once_value]") {
+    const auto token = std::make_shared<int>(1);
+    {
+        auto get = vole::once_value([token] { return token; });
+        CHECK(token.use_count() == 2);
+        CHECK(get() == token);
+        CHECK(token.use_count() == 2);  // the value, no longer the function
+    }
+    CHECK(token.use_count() == 1);
+    {
+        auto get = vole::once_value([token]() -> std::shared_ptr<int> { throw strange{1}; });
+        CHECK_THROWS_AS(get(), strange);
+    }
+    CHECK(token.use_count() == 1);
+}
+
 TEST_CASE("SYNC-46 nor by goexit does it stay", "[sync][once_func]") {
     const auto captured = std::make_shared<int>(1);
     long count = 0;

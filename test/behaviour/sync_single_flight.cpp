@@ -2,13 +2,17 @@
 #include <catch2/catch.hpp>
 
 #include <vole/chan.hpp>
+#include <vole/panic.hpp>
 #include <vole/single_flight.hpp>
 #include <vole/sync.hpp>
 
 #include "test/behaviour/sched_support.hpp"
+#include "test/support/duel.hpp"
 #include "test/support/findings.hpp"
 #include "test/support/subprocess.hpp"
 
+#include <atomic>
+#include <functional>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -150,6 +154,26 @@ TEST_CASE("SYNC-89 shared is said to all or to none", "[sync][single_flight]") {
     }
 }
 
+TEST_CASE("SYNC-89 also to one who comes at the moment of the end", "[sync][single_flight]") {
+    findings ok;
+    run_on(2, [&] {
+        vole::single_flight<int, int> all;
+        std::atomic<int> runs{0};
+        using result = vole::single_flight<int, int>::result;
+        result a{0, false};
+        result b{1, false};
+        const auto call = [&] { return all.call(0, [&] { return ++runs; }); };
+        const auto check = [&] {
+            const bool one = a.value == b.value;
+            ok(a.shared == one && b.shared == one);
+        };
+        duel(
+            scaled(50000), check, [&] { a = call(); }, [&] { b = call(); });
+        check();
+    });
+    CHECK(ok.text() == "");
+}
+
 TEST_CASE("SYNC-90 after forget the next call runs, and the old one's end does not remove it",
           "[sync][single_flight]") {
     std::vector<int> runs;
@@ -199,6 +223,71 @@ TEST_CASE("SYNC-91 call_chan sends one outcome and leaves the channel open",
         ok.equal(r->get(), 5);
         const auto more = c.try_recv();
         ok(more.is_empty());
+    });
+    CHECK(text == "");
+}
+
+TEST_CASE("SYNC-91 a channel is enough for both to share", "[sync][single_flight]") {
+    std::string shared;
+    on_one_p([&] {
+        flights all;
+        gate g;
+        vole::wait_group done;
+        done.go([&] {
+            const auto r = all.call("key", [&] {
+                g.pass();
+                return 3;
+            });
+            shared += r.shared ? "call " : "";
+        });
+        g.entered.recv();
+        const auto c = all.call_chan("key", [] { return 4; });
+        g.opened.close();
+        done.wait();
+        shared += c.recv()->shared ? "chan" : "";
+    });
+    CHECK(shared == "call chan");
+}
+
+TEST_CASE("SYNC-91 a function that cannot be kept leaves no call behind", "[sync][single_flight]") {
+    struct uncopyable {
+        uncopyable() = default;
+        uncopyable(const uncopyable&) { throw std::runtime_error("copy"); }
+        int operator()() const { return 1; }
+    };
+    const std::string text = everywhere([](findings& ok) {
+        flights all;
+        const uncopyable f;
+        ok.throws<std::runtime_error>("copy", [&] { (void)all.call_chan("key", f); });
+        ok.equal(all.call("key", [] { return 2; }).value, 2);
+    });
+    CHECK(text == "");
+}
+
+namespace {
+// Throws while it is told to.
+struct touchy_equal {
+    static inline std::atomic<bool> touched{false};
+    bool operator()(int a, int b) const {
+        if (touched) throw std::runtime_error("not now");
+        return a == b;
+    }
+};
+}  // namespace
+
+TEST_CASE("SYNC-89 a key that could not be forgotten at the end is forgotten by the next",
+          "[sync][single_flight]") {
+    const std::string text = everywhere([](findings& ok) {
+        vole::single_flight<int, int, std::hash<int>, touchy_equal> all;
+        const auto touched = [](int n) {
+            touchy_equal::touched = true;  // until the call is over
+            return n;
+        };
+        ok.equal(all.call(1, [&] { return touched(1); }).value, 1);
+        touchy_equal::touched = false;
+        ok.equal(all.call(1, [&] { return touched(2); }).value, 2);
+        touchy_equal::touched = false;
+        ok.equal(all.call_chan(1, [] { return 3; }).recv()->get(), 3);
     });
     CHECK(text == "");
 }
@@ -294,6 +383,8 @@ TEST_CASE("SYNC-92 if the function calls goexit, every caller does", "[sync][sin
     int ended = 0;
     std::string by_chan;
     int after = 0;
+    int panics = 0;
+    const auto before = vole::set_panic_handler([&](const vole::panic_value&) { ++panics; });
     on_one_p([&] {
         flights all;
         gate g;
@@ -328,6 +419,8 @@ TEST_CASE("SYNC-92 if the function calls goexit, every caller does", "[sync][sin
         }
         after = all.call("key", [] { return 1; }).value;
     });
+    vole::set_panic_handler(before);
+    CHECK(panics == 0);
     CHECK(began == 4);
     CHECK(returned == 0);
     CHECK(ended == 4);

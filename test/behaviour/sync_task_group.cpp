@@ -262,6 +262,51 @@ TEST_CASE("SYNC-82 the destructor joins", "[sync][task_group]") {
     CHECK(ok.text() == "");
 }
 
+TEST_CASE(
+    "SYNC-82 the destructor cancels for an exception that leaves the group, not for one around it",
+    "[sync][task_group]") {
+    findings ok;
+    run_on(2, [&] {
+        struct at_end {
+            findings& ok;
+            ~at_end() {
+                task_group g;
+                g.go([this](const context& ctx) {
+                    for (int k = 0; k < 10; ++k) gosched();
+                    ok(!ctx.err());
+                });
+            }
+        };
+        ok.throws<failure>("out", [&] {
+            const at_end end{ok};
+            throw failure("out");
+        });
+    });
+    CHECK(ok.text() == "");
+}
+
+TEST_CASE("SYNC-80 a task that could not be started does not count", "[sync][task_group]") {
+    struct uncopyable {
+        uncopyable() = default;
+        uncopyable(const uncopyable&) { throw failure("copy"); }
+        void operator()() const {}
+    };
+    findings ok;
+    run_on(2, [&] {
+        task_group g;
+        g.set_limit(1);
+        const uncopyable task;
+        for (int i = 0; i < 3; ++i) {
+            ok.throws<failure>("copy", [&] { g.go(task); });
+            ok.throws<failure>("copy", [&] { g.try_go(task); });
+        }
+        ok(g.try_go([] {}));
+        g.wait();
+        g.set_limit(2);
+    });
+    CHECK(ok.text() == "");
+}
+
 TEST_CASE("SYNC-82 collect_all keeps every error, and stops nobody", "[sync][task_group]") {
     findings ok;
     run_on(2, [&] {

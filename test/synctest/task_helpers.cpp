@@ -175,6 +175,24 @@ TEST_CASE("hedge asks again when the first is late", "[synctest][task_group]") {
     CHECK(ok.text() == "");
 }
 
+TEST_CASE("hedge waits its time while one that it asked is still at it", "[synctest][task_group]") {
+    findings ok;
+    bubble([&] {
+        const stopwatch t;
+        std::atomic<int> calls{0};
+        // The first takes for ever, the second fails at once.
+        const auto request = [&](const context& ctx) {
+            const int mine = ++calls;
+            if (mine == 1) until_done(ctx);
+            if (mine < 3) throw failure();
+            return mine;
+        };
+        ok.equal(hedge(context::background(), 1s, request, 3), 3);
+        ok.equal(t.ns(), ns(2s));
+    });
+    CHECK(ok.text() == "");
+}
+
 TEST_CASE("hedge asks again at once when all so far have failed", "[synctest][task_group]") {
     findings ok;
     bubble([&] {
