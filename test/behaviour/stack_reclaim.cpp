@@ -207,6 +207,34 @@ TEST_CASE("STK-33 a stack shrinks under a selector, whose waiters are on the hea
     CHECK_FALSE(a.try_send(1));
 }
 
+TEST_CASE("STK-33 ... between other waiters of a mutex", "[stack]") {
+    mutex m;
+    m.lock();
+    int served = 0;
+    const auto take = [&] {
+        m.lock();
+        ++served;
+        m.unlock();
+    };
+    wait_group others;
+    const auto start_other = [&] {
+        std::atomic<std::uint64_t> id{0};
+        others.go([&] {
+            id = goroutine_id();
+            take();
+        });
+        test::wait_until([&] { return id.load() != 0; });
+        test::parked_as(id, "sync.Mutex.Lock");
+    };
+    start_other();
+    shrink_under(take, [&] {
+        start_other();
+        m.unlock();
+        others.wait();
+    });
+    CHECK(served == 3);
+}
+
 TEST_CASE("STK-33 a stack shrinks under a waiter of a mutex and of a wait group", "[stack]") {
     mutex m;
     m.lock();

@@ -9,6 +9,7 @@
 #include "test/behaviour/sched_support.hpp"
 #include "test/support/findings.hpp"
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <set>
@@ -198,6 +199,38 @@ TEST_CASE("SYNC-67 what is swapped in comes out exactly once", "[sync][sync_map]
         seen[0] = 1;
         CHECK(std::set<int>(seen.begin(), seen.end()) == std::set<int>{1});
     }
+}
+
+TEST_CASE("SYNC-67 of those who delete or swap one key at once each value goes to one",
+          "[sync][sync_map]") {
+    // While one has read the value, and has not erased it yet, another one does.
+    struct yielding {
+        int n;
+        explicit yielding(int k) : n(k) {}
+        yielding(const yielding& other) : n(other.n) { vole::gosched(); }
+        yielding(yielding&& other) noexcept : n(other.n) {}
+    };
+    const auto attempt = [](bool swaps) {
+        std::vector<int> got;
+        run_on(1, [&] {
+            vole::sync_map<int, yielding> m;
+            m.store(1, yielding(1));
+            vole::wait_group done;
+            for (int i = 2; i < 6; ++i) {
+                done.go([&, i] {
+                    const auto old =
+                        swaps && i % 2 != 0 ? m.swap(1, yielding(i)) : m.load_and_delete(1);
+                    if (old) got.push_back(old->n);
+                });
+            }
+            done.wait();
+            if (const auto last = m.load_and_delete(1)) got.push_back(last->n);
+        });
+        std::sort(got.begin(), got.end());
+        return got;
+    };
+    CHECK(attempt(false) == std::vector<int>{1});
+    CHECK(attempt(true) == std::vector<int>{1, 3, 5});
 }
 
 TEST_CASE("SYNC-68 a missing key is never swapped nor deleted by comparison", "[sync][sync_map]") {
