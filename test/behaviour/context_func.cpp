@@ -1,6 +1,7 @@
 // Contexts: functions that wait for the end. Cites CTX-22 to CTX-25.
 #include "test/behaviour/context_support.hpp"
 
+#include <array>
 #include <functional>
 #include <memory>
 
@@ -147,6 +148,29 @@ TEST_CASE("CTX-25 an exception is the goroutine's own panic", "[context]") {
     });
     set_panic_handler(before);
     CHECK(reported == 1);
+}
+
+TEST_CASE("CTX-22 handles that are dropped, copies too, take nothing back", "[context]") {
+    struct counts {
+        std::atomic<int>* n;
+        void operator()() const { ++*n; }
+    };
+    std::atomic<int> called{0};
+    run_on(2, [&] {
+        auto [ctx, cancel] = with_cancel(context::background());
+        {
+            const stop_func stop = after_func(ctx, counts{&called});
+            const stop_func copy = stop;
+            const stop_func another = copy;
+        }
+        // Among these would be the memory of what is given back too early.
+        using bytes = std::array<char, sizeof(detail::context_func_of<counts>)>;
+        std::vector<std::unique_ptr<bytes>> others;
+        for (int i = 0; i < 20; ++i) others.push_back(std::make_unique<bytes>());
+        cancel();
+        wait_until([&] { return called == 1; });
+    });
+    CHECK(called == 1);
 }
 
 TEST_CASE("CTX-22 what a function has captured, and its context, go when it ends", "[context]") {

@@ -344,6 +344,31 @@ TEST_CASE("SYNC-21 a writer that is woken and finds the lock taken keeps its pla
     CHECK(settled(attempt, std::string("abc")) == "abc");
 }
 
+TEST_CASE("SYNC-23 a try succeeds while a writer that has been woken is on its way",
+          "[sync][rw_mutex]") {
+    const auto attempt = [] {
+        bool got = false;
+        run_on(1, [&] {
+            vole::rw_mutex m;
+            vole::wait_group done;
+            m.lock();
+            for (int i = 0; i < 2; ++i) {
+                done.go([&] {
+                    m.lock();
+                    m.unlock();
+                });
+                vole::gosched();
+            }
+            m.unlock();  // the first is woken, but does not run yet
+            got = m.try_lock();
+            if (got) m.unlock();
+            done.wait();
+        });
+        return got;
+    };
+    CHECK(settled(attempt, true));
+}
+
 TEST_CASE("SYNC-23 a try that fails leaves nothing behind", "[sync][rw_mutex]") {
     CHECK(everywhere([](findings& ok) {
               vole::rw_mutex m;

@@ -1,4 +1,4 @@
-// vole::single_flight. Cites SYNC-89 to SYNC-93, SYNC-95 to SYNC-97.
+// vole::single_flight. Cites SYNC-89 to SYNC-97.
 #include <catch2/catch.hpp>
 
 #include <vole/chan.hpp>
@@ -377,6 +377,35 @@ TEST_CASE("SYNC-92 an exception in call_chan's function is part of the outcome, 
     CHECK(text == "");
 }
 
+TEST_CASE("SYNC-92 what the copy of a value throws is the outcome, too", "[sync][single_flight]") {
+    struct touchy {
+        bool touched = true;
+        touchy() = default;
+        touchy(touchy&& other) noexcept = default;
+        touchy(const touchy& other) : touched(other.touched) {
+            if (touched) throw std::runtime_error("copy");
+        }
+    };
+    const std::string text = everywhere([](findings& ok) {
+        vole::single_flight<int, touchy> all;
+        const auto c = all.call_chan(1, [] { return touchy(); });
+        ok.throws<std::runtime_error>("copy", [&] { (void)c.recv()->get(); });
+        ok.throws<std::runtime_error>("copy", [&] { (void)all.call(1, [] { return touchy(); }); });
+    });
+    CHECK(text == "");
+}
+
+TEST_CASE("SYNC-94 a null function is an error of the call", "[sync][single_flight]") {
+    const std::string text = everywhere([](findings& ok) {
+        flights all;
+        const std::function<int()> none;
+        ok.throws<vole::runtime_error>("call of nil func value",
+                                       [&] { (void)all.call("key", none); });
+        ok.equal(all.call("key", [] { return 1; }).value, 1);
+    });
+    CHECK(text == "");
+}
+
 TEST_CASE("SYNC-92 if the function calls goexit, every caller does", "[sync][single_flight]") {
     int began = 0;
     int returned = 0;
@@ -384,6 +413,7 @@ TEST_CASE("SYNC-92 if the function calls goexit, every caller does", "[sync][sin
     std::string by_chan;
     int after = 0;
     int panics = 0;
+    bool shared = false;
     const auto before = vole::set_panic_handler([&](const vole::panic_value&) { ++panics; });
     on_one_p([&] {
         flights all;
@@ -406,8 +436,10 @@ TEST_CASE("SYNC-92 if the function calls goexit, every caller does", "[sync][sin
         settle();
         g.opened.close();
         done.wait();
+        const auto told = c.recv();
+        shared = told->shared;
         try {
-            c.recv()->get();
+            told->get();
         } catch (const vole::runtime_error& e) {
             by_chan = e.what();
         }
@@ -421,6 +453,7 @@ TEST_CASE("SYNC-92 if the function calls goexit, every caller does", "[sync][sin
     });
     vole::set_panic_handler(before);
     CHECK(panics == 0);
+    CHECK(shared);
     CHECK(began == 4);
     CHECK(returned == 0);
     CHECK(ended == 4);

@@ -369,6 +369,8 @@ TEST_CASE("SYNC-82 tasks of all kinds, gone before wait returns", "[sync][task_g
         }
         task_group g;
         ok.throws<runtime_error>("go of nil func value", [&] { g.go(std::function<void()>()); });
+        ok.throws<runtime_error>("go of nil func value",
+                                 [&] { g.try_go(std::function<void()>()); });
         g.wait();
         const context nil;
         ok.throws<runtime_error>("cannot create context from nil parent",
