@@ -29,7 +29,9 @@ namespace {
 /// Leaves nothing, up to what an allocator may do now and then; the least that it gives out is 24 bytes.
 template <class F>
 void check(findings& ok, F f, place where = here()) {
-    const std::int64_t left = bytes_left_by(f);
+    // What leaks does so each time; a table that happens to grow does not.
+    std::int64_t left = bytes_left_by(f);
+    for (int again = 0; again < 3 && left >= 12; ++again) left = bytes_left_by(f);
     ok(left < 12, std::to_string(left) + " bytes each time", where);
 }
 

@@ -378,19 +378,23 @@ TEST_CASE("SYNC-92 an exception in call_chan's function is part of the outcome, 
 }
 
 TEST_CASE("SYNC-92 what the copy of a value throws is the outcome, too", "[sync][single_flight]") {
+    // No std::runtime_error: TSan does not see how libstdc++ counts the references to its text.
+    struct refused : std::exception {
+        const char* what() const noexcept override { return "copy"; }
+    };
     struct touchy {
         bool touched = true;
         touchy() = default;
         touchy(touchy&& other) noexcept = default;
         touchy(const touchy& other) : touched(other.touched) {
-            if (touched) throw std::runtime_error("copy");
+            if (touched) throw refused();
         }
     };
     const std::string text = everywhere([](findings& ok) {
         vole::single_flight<int, touchy> all;
         const auto c = all.call_chan(1, [] { return touchy(); });
-        ok.throws<std::runtime_error>("copy", [&] { (void)c.recv()->get(); });
-        ok.throws<std::runtime_error>("copy", [&] { (void)all.call(1, [] { return touchy(); }); });
+        ok.throws<refused>("copy", [&] { (void)c.recv()->get(); });
+        ok.throws<refused>("copy", [&] { (void)all.call(1, [] { return touchy(); }); });
     });
     CHECK(text == "");
 }
