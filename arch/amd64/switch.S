@@ -6,13 +6,12 @@
 //    call sites, so the return predictor is usually right, and stays in step. vole_exchange alone
 //    jumps: its two sides are calls in two places of the program, which the predictor of indirect
 //    jumps learns, and the other cannot;
-//  - ldmxcsr and fldcw serialise, stmxcsr and fnstcw are cheap: control words are read at every
-//    switch and written only when they differ. Sticky status bits (low six of MXCSR) do not count.
+//  - the control words are loaded at every switch. Comparing them with the live ones first would save the
+//    loads, but has to read back what stmxcsr has just stored: 2 ns on the EPYC that was measured,
+//    where both loads take less. MXCSR's sticky status bits travel along.
 // Not compatible with user shadow stacks (CET SHSTK): a switch changes the call stack under them.
 
 #include "arch/amd64/layout.hpp"
-
-#define MXCSR_CONTROL 0xffc0
 
 	.macro FUNC name
 	.globl	\name
@@ -55,16 +54,12 @@
 	fnstcw	VOLE_FRAME_FCW(%rsp)
 	.endm
 
-	// rsp is at a frame, the live control words are in eax (MXCSR) and cx (x87): takes over the
-	// frame's and returns to its pc; `how` is jump: jumps there. The CFI describes the frame being
+	// rsp is at a frame: takes over its control words and returns to its pc; `how` is jump: jumps there. The CFI describes the frame being
 	// restored, which has the same shape as the one SAVE_FRAME made.
 	.macro RESTORE_FRAME how=return
-	xorl	VOLE_FRAME_MXCSR(%rsp), %eax
-	testl	$MXCSR_CONTROL, %eax
-	jnz	2f
-1:	cmpw	%cx, VOLE_FRAME_FCW(%rsp)
-	jne	3f
-4:	addq	$8, %rsp
+	ldmxcsr	VOLE_FRAME_MXCSR(%rsp)
+	fldcw	VOLE_FRAME_FCW(%rsp)
+	addq	$8, %rsp
 	.cfi_adjust_cfa_offset -8
 	popq	%r15
 	.cfi_adjust_cfa_offset -8
@@ -100,33 +95,25 @@
 	.cfi_offset %r13, -40
 	.cfi_offset %r14, -48
 	.cfi_offset %r15, -56
-2:	ldmxcsr	VOLE_FRAME_MXCSR(%rsp)
-	jmp	1b
-3:	fldcw	VOLE_FRAME_FCW(%rsp)
-	jmp	4b
 	.endm
 
 	.section vole_port_code, "ax", @progbits
 
 // vole_switch(from /*rdi*/, to /*rsi*/)
-// in: rdi, rsi. out: nothing. clobbers: rax rcx, flags, and all that the ABI lets a call clobber.
+// in: rdi, rsi. out: nothing. clobbers: flags, and all that the ABI lets a call clobber.
 // stack: leaves the caller's, returns on the stack of `to`.
 FUNC vole_switch
 	SAVE_FRAME
-	movl	VOLE_FRAME_MXCSR(%rsp), %eax
-	movzwl	VOLE_FRAME_FCW(%rsp), %ecx
 	movq	%rsp, VOLE_GOBUF_SP(%rdi)
 	movq	VOLE_GOBUF_SP(%rsi), %rsp
 	RESTORE_FRAME
 ENDFUNC vole_switch
 
 // vole_exchange(other /*rdi*/)
-// in: rdi. out: nothing. clobbers: rax rcx rdx, flags, and all that the ABI lets a call clobber.
+// in: rdi. out: nothing. clobbers: rdx, flags, and all that the ABI lets a call clobber.
 // stack: leaves the caller's, returns on that of what `other` held.
 FUNC vole_exchange
 	SAVE_FRAME
-	movl	VOLE_FRAME_MXCSR(%rsp), %eax
-	movzwl	VOLE_FRAME_FCW(%rsp), %ecx
 	movq	%rsp, %rdx
 	movq	VOLE_GOBUF_SP(%rdi), %rsp
 	movq	%rdx, VOLE_GOBUF_SP(%rdi)
@@ -136,12 +123,6 @@ ENDFUNC vole_exchange
 // vole_gogo(to /*rdi*/)
 // in: rdi. Does not return to its caller. stack: leaves the caller's, goes on on that of `to`.
 FUNC vole_gogo
-	subq	$8, %rsp
-	.cfi_adjust_cfa_offset 8
-	stmxcsr	(%rsp)
-	fnstcw	4(%rsp)
-	movl	(%rsp), %eax
-	movzwl	4(%rsp), %ecx
 	movq	VOLE_GOBUF_SP(%rdi), %rsp
 	.cfi_def_cfa_offset VOLE_FRAME_BYTES
 	.cfi_offset %rbp, -16
