@@ -140,9 +140,9 @@ TEST_CASE("what is kept has a limit, and Ps that go leave nothing behind", "[obj
         gomaxprocs(1);
         with_one = read_stats().object_cache_bytes;
     });
-    // Eight classes; 32 in each P, 256 in the depot.
-    CHECK(with_four <= 8 * 512 * (4 * 32 + 256));
-    CHECK(with_one <= 8 * 512 * (1 * 32 + 256));
+    // 32 classes; 32 in each P, 256 in the depot.
+    CHECK(with_four <= 32 * 520 * (4 * 32 + 256));
+    CHECK(with_one <= 32 * 520 * (1 * 32 + 256));
     if (cached) CHECK(with_one > 0);
 }
 

@@ -23,9 +23,14 @@ constexpr bool objects_are_cached = false;
 constexpr bool objects_are_cached = true;
 #endif
 
-constexpr std::size_t bytes_of_class(std::size_t c) noexcept { return (c + 1) * object_step; }
-// What is asked for is never 0: sizes are those of objects.
-constexpr std::size_t class_of(std::size_t bytes) noexcept { return (bytes - 1) / object_step; }
+constexpr std::size_t bytes_of_class(std::size_t c) noexcept {
+    return (c + 1) * object_step + object_slack;
+}
+constexpr std::size_t class_of(std::size_t bytes) noexcept {
+    return bytes <= object_slack ? 0 : (bytes - object_slack - 1) / object_step;
+}
+static_assert(class_of(24) == 0 && class_of(25) == 1 && bytes_of_class(0) == 24);
+static_assert(class_of(most_cached_bytes) == object_classes - 1);
 
 class object_depot {
   public:
@@ -65,6 +70,15 @@ void* from_malloc(std::size_t bytes) noexcept {
     return object;
 }
 
+// How many there were: whoever needs one soon needs more, and the way to malloc may lead over another stack.
+std::uint32_t several_from_malloc(std::size_t bytes, void** to, std::uint32_t most) noexcept {
+    std::uint32_t n = 0;
+    deep([&] {
+        while (n < most && (to[n] = std::malloc(bytes)) != nullptr) ++n;
+    });
+    return n;
+}
+
 void to_malloc(void* const* objects, std::uint32_t n) noexcept {
     if (n == 0) return;
     deep([=] {
@@ -95,9 +109,12 @@ P* own_p() noexcept {
     const std::size_t c = class_of(bytes);
     if (p != nullptr) {
         object_magazine& m = p->objects[c];
-        const std::uint32_t got = depots[c].take(m.objects, object_magazine::limit / 2);
+        std::uint32_t got = depots[c].take(m.objects, object_magazine::limit / 2);
+        if (got == 0) {
+            got = several_from_malloc(bytes_of_class(c), m.objects, object_magazine::limit / 4);
+        }
         m.count.store(got, memory_order_relaxed);
-        if (got != 0) return m.pop();
+        return got != 0 ? m.pop() : nullptr;
     }
     return from_malloc(bytes_of_class(c));
 }
