@@ -410,22 +410,9 @@ timer_and_chan make_ticker(std::int64_t d) {
     return make_chan_timer(d, d);
 }
 
-// Nobody else knows it yet.
-void start_func_timer(timer_core* t, std::int64_t d) {
-    const runtime_entry entry;
-    if (d > 0) {
-        start_func_timer_at(t, deadline_after(about_now_in(home_of(t)), d));
-        return;
-    }
-    t->users.store(2, memory_order_relaxed);  // the handle, and its being set
-    t->refs.store(t->of.end != nullptr ? 1 : 2, memory_order_relaxed);
-    if (start_call(t)) return;
-    release_timer(t);
-    throw_bad_alloc();
-}
-
-void start_func_timer_at(timer_core* t, std::int64_t when) VOLE_NO_TS {
-    const runtime_entry entry;
+namespace {
+// Nobody else knows it yet. Inside the runtime.
+void start_new(timer_core* t, std::int64_t when) VOLE_NO_TS {
     bubble* home = home_of(t);
     timer_heap* h = home != nullptr ? heap_of(home) : heap_here();
     h->lock_with_room();
@@ -436,6 +423,25 @@ void start_func_timer_at(timer_core* t, std::int64_t when) VOLE_NO_TS {
     const bool first = push_entry(t, h);
     h->mu.release();
     if (first && home == nullptr) watch_deadline(when, false);
+}
+}  // namespace
+
+void start_func_timer(timer_core* t, std::int64_t d) {
+    const runtime_entry entry;
+    if (d > 0) {
+        start_new(t, deadline_after(about_now_in(home_of(t)), d));
+        return;
+    }
+    t->users.store(2, memory_order_relaxed);  // the handle, and its being set
+    t->refs.store(t->of.end != nullptr ? 1 : 2, memory_order_relaxed);
+    if (start_call(t)) return;
+    release_timer(t);
+    throw_bad_alloc();
+}
+
+void start_func_timer_at(timer_core* t, std::int64_t when) {
+    const runtime_entry entry;
+    start_new(t, when);
 }
 
 namespace {
