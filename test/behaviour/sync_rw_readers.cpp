@@ -37,7 +37,7 @@ TEST_CASE("SYNC-17 readers in a row are spread, and the next writer gathers them
     run_on(2, [&] {
         rw_mutex m;
         for (int round = 0; round < 3; ++round) {
-            for (std::uint32_t i = 1; i < probe::after; ++i) {
+            for (std::uint64_t i = 1; i < probe::after; ++i) {
                 m.lock_shared();
                 m.unlock_shared();
             }
@@ -50,7 +50,7 @@ TEST_CASE("SYNC-17 readers in a row are spread, and the next writer gathers them
             ok(!m.try_lock_shared());
             m.unlock();
             // A writer begins the count anew.
-            for (std::uint32_t i = 1; i < probe::after; ++i) {
+            for (std::uint64_t i = 1; i < probe::after; ++i) {
                 m.lock_shared();
                 m.unlock_shared();
             }

@@ -12,7 +12,7 @@ struct rw_mutex_probe {
     static bool is_spread(const rw_mutex& m) noexcept {
         return (m.state_.load(memory_order_relaxed) & rw_mutex::spread) != 0;
     }
-    static constexpr std::uint32_t after = rw_mutex::spread_after;
+    static constexpr std::uint64_t after = rw_mutex::spread_after;
 };
 
 }  // namespace vole::inline v0::detail

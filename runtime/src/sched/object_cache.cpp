@@ -157,14 +157,13 @@ std::uint64_t objects_taken_without_p() noexcept {
 
 std::uint64_t object_cache_bytes() noexcept {
     std::uint64_t bytes = 0;
-    for (std::size_t c = 0; c < object_classes; ++c) {
-        std::uint64_t objects = depots[c].count();
-        for (const auto& slot : sched.all_ps) {
-            const P* p = slot.load(memory_order_acquire);
-            if (p == nullptr) break;
-            objects += p->objects[c].size();
+    for (std::size_t c = 0; c < object_classes; ++c) bytes += depots[c].count() * bytes_of_class(c);
+    for (const auto& slot : sched.all_ps) {
+        const P* p = slot.load(memory_order_acquire);
+        if (p == nullptr) break;
+        for (std::size_t c = 0; c < object_classes; ++c) {
+            bytes += p->objects[c].size() * bytes_of_class(c);
         }
-        bytes += objects * bytes_of_class(c);
     }
     return bytes;
 }
