@@ -45,14 +45,14 @@ void task_group::run(void (*fn)(void*), void* arg) {
     } catch (...) {
         std::exception_ptr error = std::current_exception();
         if (error == nullptr) throw;  // goexit: no exception of C++
-        failed(std::move(error));
+        failed(error);
     }
 }
 
 // Kept first and told second: a task that fails because the context ended may not be taken for the first,
 // and the cause of the context is the error that wait() throws. Without memory for one more error, the
 // earlier ones must do.
-void task_group::failed(std::exception_ptr error) noexcept {
+void task_group::failed(const std::exception_ptr& error) noexcept {
     {
         const std::lock_guard held(mu_);
         if (policy_ == first_error && !errors_.empty()) return;

@@ -153,7 +153,7 @@ class task_group {
 
     /// Calls fn(arg), and keeps what it throws.
     void run(void (*fn)(void*), void* arg);
-    void failed(std::exception_ptr error) noexcept;
+    void failed(const std::exception_ptr& error) noexcept;
     void ended() noexcept {
         if (slots_) slots_->recv();
         // release: pairs with set_limit's acquire, so that it does not take the channel away before.

@@ -26,6 +26,7 @@ void give_object(void* object, std::size_t bytes) noexcept;
 
 /// A base: new and delete of what is derived from it use the caches. It must be deleted as what it is, since
 /// the size counts. What is aligned beyond malloc's alignment is left to malloc.
+// NOLINTBEGIN(misc-new-delete-overloads): a delete that knows the size is the only one that is wanted.
 struct cached_object {
     static void* operator new(std::size_t bytes) {
         void* object = take_object(bytes);
@@ -47,5 +48,6 @@ struct cached_object {
         ::operator delete(object, align);
     }
 };
+// NOLINTEND(misc-new-delete-overloads)
 
 }  // namespace vole::detail
