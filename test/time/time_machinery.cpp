@@ -17,7 +17,7 @@ namespace {
 /// Computes, without any operation of the library, until `stop`; false: it never came.
 bool spin(const std::atomic<bool>& stop) {
     const auto end = std::chrono::steady_clock::now() + patience();
-    for (unsigned n = 1; !stop.load(std::memory_order_relaxed); ++n) {
+    for (unsigned n = 1; !stop.load(std::memory_order_acquire); ++n) {
         if (n % 65536 == 0 && std::chrono::steady_clock::now() > end) return false;
     }
     return true;
