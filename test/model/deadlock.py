@@ -16,11 +16,10 @@ and turns the status round:
     one-look     threads are counted after the only look
 """
 
-import argparse
 import sys
 from typing import NamedTuple
 
-from explore import Fault, report
+from explore import Fault, try_all
 
 
 class State(NamedTuple):
@@ -145,14 +144,5 @@ class Model:
             yield "ends", s._replace(threads=changed(s.threads, i, "gone"))
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--broken", choices=("take-back", "look-first", "silent", "one-look"))
-    parser.add_argument("wakers", type=int)
-    parser.add_argument("threads", type=int)
-    args = parser.parse_args()
-    return report(Model(args.wakers, args.threads, args.broken), args.broken)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(try_all(Model, __doc__, ("take-back", "look-first", "silent", "one-look"), "wakers", "threads"))

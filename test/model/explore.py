@@ -4,6 +4,7 @@ A model has `start`, a state (anything that can be a key), and `steps(state)`, w
 the state after it, or raises Fault. It may have `is_over(state)`: then every state must be able to lead to one that is.
 """
 
+import argparse
 from collections import deque
 
 
@@ -60,11 +61,17 @@ def explore(model):
     return len(reached)
 
 
-def report(model, must_fail):
-    """Explores, prints what was found, and gives the exit status."""
+def try_all(make, description, changes, *sizes):
+    """Explores the model that the command line asks for, prints what was found, and gives the exit status."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--broken", choices=changes)
+    for size in sizes:
+        parser.add_argument(size, type=int)
+    args = parser.parse_args()
+    model = make(*(getattr(args, size) for size in sizes), args.broken)
     try:
         print(f"{explore(model)} states, no fault")
-        return 1 if must_fail else 0
+        return 1 if args.broken else 0
     except Fault as fault:
         print(fault)
-        return 0 if must_fail else 1
+        return 0 if args.broken else 1

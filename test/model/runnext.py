@@ -15,10 +15,9 @@ and turns the status round:
     forget       the owner clears a completed claim whatever it is of
 """
 
-import argparse
 import sys
 
-from explore import Fault, report
+from explore import Fault, try_all
 
 FREE = 0  # a claim that nobody has
 longest_buffer = 4
@@ -172,14 +171,5 @@ class Model:
             yield "T5", (0 if slot == seen else slot, claim, buffer, self.take(out, seen), again)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--broken", choices=("no-fence", "no-look", "forget"))
-    parser.add_argument("goroutines", type=int)
-    parser.add_argument("thieves", type=int)
-    args = parser.parse_args()
-    return report(Model(args.goroutines, args.thieves, args.broken), args.broken)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(try_all(Model, __doc__, ("no-fence", "no-look", "forget"), "goroutines", "thieves"))

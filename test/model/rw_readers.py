@@ -17,11 +17,10 @@ and turns the status round:
     or-writer   a writer announces itself whatever the state
 """
 
-import argparse
 import sys
 from typing import NamedTuple
 
-from explore import Fault, report
+from explore import Fault, try_all
 
 BORROWED = 8  # more than there are readers
 
@@ -175,14 +174,5 @@ class Model:
             yield "leaves", put(s._replace(writer=False, readers=let_in), "done")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--broken", choices=("no-fence", "no-wait", "no-look", "or-writer"))
-    parser.add_argument("readers", type=int)
-    parser.add_argument("writers", type=int)
-    args = parser.parse_args()
-    return report(Model(args.readers, args.writers, args.broken), args.broken)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(try_all(Model, __doc__, ("no-fence", "no-wait", "no-look", "or-writer"), "readers", "writers"))
