@@ -18,4 +18,7 @@ bool fence_releasers() noexcept;
 /// Makes every running thread of the process pass a full fence. False: the kernel cannot.
 bool fence_all_threads() noexcept;
 
+/// Whether it can, as found out at the first call.
+bool can_fence_all_threads() noexcept;
+
 }  // namespace vole::inline v0::detail

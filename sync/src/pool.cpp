@@ -251,7 +251,7 @@ void pool_core::begin_slow(shard& s) noexcept {
 // Whether there is a membarrier.
 void pool_core::find_out() noexcept {
     std::uint32_t before = mode_unknown;
-    mode_.compare_exchange_strong(before, fence_all_threads() ? mode_plain : mode_fenced,
+    mode_.compare_exchange_strong(before, can_fence_all_threads() ? mode_plain : mode_fenced,
                                   memory_order_relaxed, memory_order_relaxed);
 }
 

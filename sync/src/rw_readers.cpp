@@ -110,11 +110,7 @@ bool rw_mutex::leave_slot() noexcept {
 
 // By a reader that holds the lock: it is not destroyed meanwhile.
 void rw_mutex::spread_readers() noexcept {
-    static constinit atomic<std::uint8_t> can_fence{2};  // 2: not tried yet
-    if (can_fence.load(memory_order_relaxed) == 2) {
-        can_fence.store(fence_all_threads() ? 1 : 0, memory_order_relaxed);
-    }
-    if (can_fence.load(memory_order_relaxed) == 0) return;
+    if (!can_fence_all_threads()) return;
     if (slots_.load(memory_order_acquire) == nullptr) {
         auto* fresh = new (std::nothrow) reader_slots;
         reader_slots* none = nullptr;

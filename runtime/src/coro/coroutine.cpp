@@ -218,13 +218,9 @@ const char* begin_turn(coroutine_core* c, G* g) noexcept {
 
 // Without fences there is no bias.
 std::uintptr_t first_bias() noexcept {
-    static constinit atomic<std::uintptr_t> known{coroutine_core::revoked};  // it is not
-    std::uintptr_t bias = known.load(memory_order_relaxed);
-    if (bias == coroutine_core::revoked) [[unlikely]] {
-        deep([&] { bias = fence_all_threads() ? coroutine_core::nobody : coroutine_core::shared; });
-        known.store(bias, memory_order_relaxed);
-    }
-    return bias;
+    bool can = false;
+    deep([&] { can = can_fence_all_threads(); });
+    return can ? coroutine_core::nobody : coroutine_core::shared;
 }
 
 // ---- taking a turn ----------------------------------------------------------------------------

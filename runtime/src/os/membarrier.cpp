@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
 
 #include <vole/config.hpp>
 
@@ -71,6 +72,17 @@ bool fence_all_threads() noexcept {
         registered.store(true, memory_order_relaxed);
     }
     return call(expedited);
+}
+
+bool can_fence_all_threads() noexcept {
+    enum : std::uint8_t { no, yes, unknown };
+    static constinit atomic<std::uint8_t> known{unknown};
+    std::uint8_t can = known.load(memory_order_relaxed);
+    if (can == unknown) {
+        can = fence_all_threads() ? yes : no;
+        known.store(can, memory_order_relaxed);
+    }
+    return can == yes;
 }
 
 }  // namespace vole::inline v0::detail
