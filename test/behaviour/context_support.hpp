@@ -9,6 +9,7 @@
 #include <vole/sync.hpp>
 
 #include "test/behaviour/sched_support.hpp"
+#include "test/support/context_probe.hpp"
 #include "test/support/findings.hpp"
 
 #include <stdexcept>
@@ -19,7 +20,6 @@
 #include <vector>
 
 #include "runtime/internal/entry.hpp"
-#include "sync/internal/context_node.hpp"
 
 namespace vole::test {
 
@@ -51,16 +51,6 @@ inline std::string text_of(const std::exception_ptr& cause) {
 
 inline std::exception_ptr error(const char* text) {
     return std::make_exception_ptr(std::runtime_error(text));
-}
-
-/// How many are in the list of the nearest context that can be cancelled.
-inline int children_of(const context& ctx) {
-    detail::cancel_node* node = ctx.node()->canceler;
-    const detail::runtime_pin pin;
-    const detail::lock_guard held(node->mu);
-    int n = 0;
-    for (const auto* c = node->children; c != nullptr; c = c->next) ++n;
-    return n;
 }
 
 }  // namespace vole::test

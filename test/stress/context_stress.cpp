@@ -6,7 +6,7 @@
 #include <vole/sync.hpp>
 #include <vole/task_group.hpp>
 
-#include "sync/internal/context_node.hpp"
+#include "test/support/context_probe.hpp"
 #include "test/support/duel.hpp"
 #include "test/support/findings.hpp"
 #include "test/support/scale.hpp"
@@ -22,12 +22,6 @@ using namespace vole::test;
 using namespace std::chrono_literals;
 
 namespace {
-
-int children_of(const vole::context& ctx) VOLE_NO_TS {
-    int n = 0;
-    for (const auto* c = ctx.node()->canceler->children; c != nullptr; c = c->next) ++n;
-    return n;
-}
 
 /// Runs work(seed) on goroutines and on threads, all at once.
 template <class F>
@@ -150,7 +144,7 @@ TEST_CASE("stress CTX-12: deadlines, cancels and drops meet", "[stress][context]
                 ok(static_cast<bool>(ctx.err()));
             }
         });
-        ok.equal(children_of(root), 0);
+        wait_until_childless(root);
     });
     CHECK(ok.text() == "");
 }
@@ -187,7 +181,7 @@ TEST_CASE("stress SYNC-85: a semaphore, with and without contexts", "[stress][se
                 }
             });
             ok(s.try_acquire(size));
-            ok.equal(children_of(root), 0);
+            wait_until_childless(root);
         });
         CHECK(ok.text() == "");
     }

@@ -4,7 +4,7 @@
 #include "test/synctest/synctest_support.hpp"
 
 #include "runtime/internal/entry.hpp"
-#include "sync/internal/context_node.hpp"
+#include "test/support/context_probe.hpp"
 #include "time/src/heaps.hpp"
 
 namespace vole::test {
@@ -31,12 +31,6 @@ std::string text_of(const std::exception_ptr& cause) {
 }
 std::exception_ptr error(const char* text) {
     return std::make_exception_ptr(std::runtime_error(text));
-}
-
-int children_of(const context& ctx) VOLE_NO_TS {
-    int n = 0;
-    for (const auto* c = ctx.node()->canceler->children; c != nullptr; c = c->next) ++n;
-    return n;
 }
 
 /// Whether time has something to wait for in this bubble.
@@ -274,7 +268,7 @@ TEST_CASE("CTX-28 random layers, cancelled or timed out", "[synctest][context]")
             }
             check_values();
             for (const cancel_func& cancel : cancels) cancel();
-            ok.equal(children_of(root), 0);
+            wait_until_childless(root);
         });
     }
     CHECK(ok.text() == "");
