@@ -2,7 +2,7 @@
 //
 // parse_into() is the one place that knows the syntax. It answers with the reason as a literal, so
 // that both public forms (one throws, one does not) say and accept exactly the same.
-#include <vole/net.hpp>
+#include <vole/net/endpoint.hpp>
 
 #include <algorithm>
 #include <charconv>
