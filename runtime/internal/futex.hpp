@@ -19,6 +19,9 @@ class note {
   public:
     /// release: what was written before wake() is seen after sleep().
     void wake() noexcept;
+    /// The same for one who does not sleep on it. seq_cst, both: with another word that says where he sleeps.
+    void set() noexcept { word_.store(1, memory_order_seq_cst); }
+    bool is_set() const noexcept { return word_.load(memory_order_seq_cst) != 0; }
     void sleep() noexcept;
     /// True if woken, false after timeout_ns.
     bool sleep_for(std::int64_t timeout_ns) noexcept;

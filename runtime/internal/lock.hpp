@@ -10,7 +10,7 @@
 // goroutines. On a goroutine only inside the runtime (entry.hpp): stopped with the lock held, it would hold
 // up whoever is to let it go on. Builds with assertions check that.
 // Order (outermost first), checked by VOLE_DEBUG=lockrank=1: see HACKING.md, "Lock order".
-//   sema -> timer -> chan (several: by address) -> timer_heap -> sched -> arena -> gslab
+//   sema -> timer -> chan (several: by address) -> poll -> timer_heap -> sched -> arena -> gslab
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,7 @@
 
 namespace vole::inline v0::detail {
 
-enum class lock_rank : std::uint8_t { none, sema, timer, chan, timer_heap, sched, arena, gslab };
+enum class lock_rank : std::uint8_t { none, sema, timer, chan, poll, timer_heap, sched, arena, gslab };
 
 extern bool lock_ranks_checked;  // set once at start, before the first lock
 void lock_rank_enter(lock_rank r) noexcept;

@@ -22,6 +22,7 @@
 #include "runtime/internal/fatal.hpp"
 #include "runtime/internal/park.hpp"
 #include "sync/internal/source.hpp"
+#include "time/internal/alarm.hpp"
 #include "time/src/heaps.hpp"
 
 namespace vole::inline v0::detail {
@@ -78,9 +79,9 @@ void release_setting(timer_core* t) noexcept {
 }
 
 chan_timer* timer_of(chan_source* s) noexcept { return static_cast<chan_timer*>(s); }
-// Null: it has a function.
+// Null: it has a function, or is an alarm.
 chan_timer* with_channel(timer_core* t) noexcept {
-    return t->of.call == nullptr ? static_cast<chan_timer*>(t) : nullptr;
+    return &t->of == &chan_timer::functions_of ? static_cast<chan_timer*>(t) : nullptr;
 }
 
 // Whose time it goes by. The caller is inside.
@@ -193,7 +194,7 @@ class change {
     }
     void give_up() noexcept VOLE_NO_TS {
         // One with a channel can do without an entry, as long as nobody waits: the caller sees to that.
-        const bool stops = t_->of.call != nullptr && std::exchange(t_->pending, false);
+        const bool stops = with_channel(t_) == nullptr && std::exchange(t_->pending, false);
         disarm(t_);
         lock_of(t_).release();
         if (stops) release_setting(t_);
@@ -279,6 +280,10 @@ void fire_timer(timer_heap* from, timer_core* t, std::int64_t when, std::int64_t
             keep = needs_entry(t);
             if (keep) push_again(t, from);
         }
+    }
+    if (call && t->of.expire != nullptr) {
+        call = false;
+        wake = t->of.expire(t);
     }
     if (wake != nullptr) make_ready(wake, how);
     if (call && !start_call(t)) {
@@ -496,6 +501,25 @@ bool reset_timer(timer_core* t, std::int64_t d, std::int64_t period) {
     }
     return prevented;
 }
+
+// ---- alarms (time/internal/alarm.hpp) -----------------------------------------------------------
+
+alarm::alarm(const functions& f) noexcept : timer_core(f) { bubble_id = 0; }
+
+void set_alarm(alarm* t, std::int64_t when) {
+    change c(t);
+    t->when = when;
+    t->pending = true;
+    c.end();
+}
+
+void stop_alarm(alarm* t) noexcept {
+    const lock_guard held(lock_of(t));
+    t->pending = false;
+    disarm(t);
+}
+
+// ---- tickers ----------------------------------------------------------------------------------
 
 void reset_ticker(timer_core* t, std::int64_t d) {
     if (d <= 0) throw_runtime_error("non-positive interval for Ticker.Reset");

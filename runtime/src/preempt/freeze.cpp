@@ -44,7 +44,7 @@ void count_frozen() noexcept {
 // Who goes on with the P; `to` null: the world is being stopped, or nobody, if why says so.
 struct successor {
     M* to = nullptr;
-    note* wake = nullptr;  // it has been left the P
+    bool keeps = false;  // watch
     refusal why = refusal::none;
 };
 
@@ -96,14 +96,14 @@ successor choose(P* p) noexcept VOLE_REQUIRES(sched.mu) {
         M* to = global_take_frozen()->locked_m;
         to->spinning = false;
         to->next_p = p;
-        return {to, &to->parked};
+        return {to};
     }
     if (nothing_else) return {.why = refusal::work};
     if (full) return {.why = refusal::cap};
     const sleeper idle = idle_m_take(p);
     if (idle.m == nullptr) return {.why = refusal::thread};
     idle.m->spinning = false;
-    return {idle.m, idle.wake};
+    return {idle.m, idle.keeps};
 }
 
 // The goroutine is in the queue from here on, tied to m.
@@ -119,7 +119,7 @@ void queue_frozen(M* m, G* g, g_status from) noexcept VOLE_REQUIRES(sched.mu) {
 void hand_over(P* p, const successor& next) noexcept {
     if (next.to != nullptr) {
         sched.futex_wakes.fetch_add(1, memory_order_relaxed);
-        next.wake->wake();
+        sleeper{next.to, next.keeps}.wake();
         return;
     }
     p->status.store(p_status::stopped, memory_order_release);

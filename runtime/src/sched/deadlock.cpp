@@ -5,6 +5,7 @@
 // nothing while something may still come from outside:
 //  - an external_waker exists;
 //  - a deadline is pending in a heap of timers;
+//  - somebody waits for the poller;
 //  - a goroutine is in blocking() or a system call: its thread does not count as asleep;
 //  - the process has a thread that we did not create and that is not waiting in run(): it may
 //    send, unlock or start goroutines at any time. The kernel says how many threads there are.
@@ -37,7 +38,7 @@ bool everything_asleep() noexcept VOLE_REQUIRES(sched.mu) {
         return false;
     }
     if (global_count() != 0 || sched.stopping.load(memory_order_relaxed)) return false;
-    if (sched.keeper != nullptr || timers_pending()) return false;
+    if (sched.keeper != nullptr || timers_pending() || io_waiters() != 0) return false;
     const std::uint32_t n = sched.procs.load(memory_order_relaxed);
     if (sched.idle_p_count.load(memory_order_relaxed) != n) return false;
     for (std::uint32_t i = 0; i < n; ++i) {

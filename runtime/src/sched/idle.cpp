@@ -111,18 +111,26 @@ void idle_m_remove(M* m) noexcept {
     --sched.idle_m_count;
 }
 
-// Whoever keeps the time goes on with that if another one will do.
+// Whoever keeps watch goes on with that if another one will do.
 sleeper idle_m_take(P* p) noexcept {
     M* m = sched.idle_ms;
-    if (m == nullptr) return {nullptr, nullptr};
+    if (m == nullptr) return {nullptr, false};
     if (m == sched.keeper && m->link != nullptr) m = m->link;
     idle_m_remove(m);
     m->next_p = p;
-    return {m, m == sched.keeper ? &sched.keeper_note : &m->parked};
+    return {m, m == sched.keeper};
+}
+
+void sleeper::wake() const noexcept {
+    if (keeps) {
+        wake_keeper();
+    } else {
+        m->parked.wake();
+    }
 }
 
 bool start_m(P* p, bool spinning) noexcept {
-    sleeper idle{};
+    sleeper idle{nullptr, false};
     {
         lock_guard held(sched.mu);
         idle = idle_m_take(p);
@@ -130,7 +138,7 @@ bool start_m(P* p, bool spinning) noexcept {
     }
     if (idle.m != nullptr) {
         sched.futex_wakes.fetch_add(1, memory_order_relaxed);
-        idle.wake->wake();
+        idle.wake();
         return true;
     }
     bool made = false;

@@ -23,6 +23,7 @@
 #include "runtime/internal/g.hpp"
 #include "runtime/internal/lock.hpp"
 #include "runtime/internal/m.hpp"
+#include "runtime/internal/netpoll.hpp"
 #include "runtime/internal/park.hpp"
 #include "runtime/internal/timers.hpp"
 #include "runtime/src/os/cpus.hpp"
@@ -119,10 +120,17 @@ struct scheduler {
     std::uint32_t locked_m_idle VOLE_GUARDED_BY(mu) = 0;     // of them, waiting for their own G
     std::uint32_t m_limit = 10'000;
 
-    // The thread that sleeps until the first deadline; one of idle_ms. timers.cpp
+    // The thread that waits for deadlines and the poller; one of idle_ms. keeper.cpp
     M* keeper VOLE_GUARDED_BY(mu) = nullptr;
     note keeper_note;
-    atomic<std::int64_t> keeper_until{0};  // 0: nobody keeps the time
+    atomic<bool> keeper_polls{false};      // it sleeps in the poller
+    atomic<std::int64_t> keeper_until{0};  // no_deadline: for the poller only; 0: nobody keeps watch
+
+    // Input and output: runtime/internal/netpoll.hpp
+    atomic<const poller*> io{nullptr};
+    atomic<std::uint32_t> io_waiters{0};
+    atomic<bool> looking{false};         // somebody polls without waiting
+    atomic<std::int64_t> last_look{0};   // nanotime: when somebody last did
 
     // stop the world
     atomic<std::uint32_t> stop_wait{0};
@@ -222,10 +230,11 @@ bool start_m(P* p, bool spinning) noexcept VOLE_EXCLUDES(sched.mu);
 /// Puts m, which is about to sleep, into the list, or takes it out again.
 void idle_m_put(M* m) noexcept VOLE_REQUIRES(sched.mu);
 void idle_m_remove(M* m) noexcept VOLE_REQUIRES(sched.mu);
-/// Takes a thread out and leaves it p; to be woken by `wake`. Null: there is none.
+/// Takes a thread out and leaves it p; to be woken by wake(). m null: there is none.
 struct sleeper {
     M* m;
-    note* wake;
+    bool keeps;  // it keeps watch
+    void wake() const noexcept;
 };
 sleeper idle_m_take(P* p) noexcept VOLE_REQUIRES(sched.mu);
 /// g0: sleeps until somebody hands over a P.
@@ -248,10 +257,10 @@ void run_timers(M* m) noexcept;
 bool run_any_timers() noexcept;
 /// g0, with a P and nothing to do: stays awake for a deadline that is near. True: look again.
 bool await_near_deadline() noexcept;
-/// g0, without a P and with nothing to do: keeps the time if nobody does. True: m has a P again.
-bool keep_time(M* m) noexcept VOLE_EXCLUDES(sched.mu);
-/// All other threads have gone to sleep: does whoever keeps the time do so for a good reason?
-void review_keeper() noexcept VOLE_EXCLUDES(sched.mu);
+/// Any: the first of all deadlines, as published: dead ones may be in front.
+std::int64_t first_deadline() noexcept;
+/// The same, without the dead ones.
+std::int64_t first_that_counts() noexcept;
 /// m's thread, with a P: whether something in its heap is due, by the M's own clock.
 inline bool timers_due_here(M* m) noexcept {
     const std::int64_t first = m->p->first_timer.load(memory_order_relaxed);
@@ -273,6 +282,20 @@ std::int64_t watched_deadline() noexcept;
 bool hurry_timers() noexcept;
 /// The world is stopped, p is about to end.
 void retire_timers(std::uint32_t p) noexcept;
+
+// ---- keeper.cpp, netpoll.cpp ----------------------------------------------------------------
+/// g0, without a P and with nothing to do: keeps watch if somebody must. True: m has a P again.
+bool keep_watch(M* m) noexcept VOLE_EXCLUDES(sched.mu);
+/// Any: the keeper looks again.
+void wake_keeper() noexcept;
+/// All other threads have gone to sleep: does the keeper keep watch for a good reason?
+void review_keeper() noexcept VOLE_EXCLUDES(sched.mu);
+/// g0, with a P and nothing to run: looks for goroutines that can go on. True: they are in its queue.
+bool poll_here(M* m) noexcept;
+/// m's thread, with a P: queues what was found.
+void queue_found(M* m, g_list& found) noexcept;
+/// sysmon: looks if nobody else does. True: there were some.
+bool poll_for_all(std::int64_t now) noexcept;
 
 // ---- thread.cpp -----------------------------------------------------------------------------
 /// Any: a new M that begins with p, or asleep if that is null. False: the system gives no thread.

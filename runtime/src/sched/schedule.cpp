@@ -261,6 +261,7 @@ G* find_runnable(M* m, bool* inherit) noexcept {
         if (G* g = p->runq.pop_next(); g != nullptr) return g;
         if (G* g = p->runq.pop(); g != nullptr) return g;
     }
+    if (poll_here(m)) return p->runq.pop();
     const std::uint32_t procs = sched.procs.load(memory_order_relaxed);
     const std::uint32_t idle = sched.idle_p_count.load(memory_order_relaxed);
     // At most half as many spinners as busy Ps (SCHED-25).
@@ -294,7 +295,7 @@ G* find_runnable(M* m, bool* inherit) noexcept {
         start_spinning(m);
         return nullptr;
     }
-    if (!keep_time(m)) stop_m(m);
+    if (!keep_watch(m)) stop_m(m);
     return nullptr;
 }
 

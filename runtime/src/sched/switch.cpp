@@ -259,13 +259,13 @@ void park_unlock(G* g, lock& l, wait_reason reason, const parked_waiter* waiter)
 
 namespace {
 
-template <bool quiet>
-inline void make_ready(G* g, bool next) {
+// False: g stands for a thread, which has been woken.
+inline bool become_runnable(G* g) {
     if (g->is_thread) [[unlikely]] {
         // release: pairs with park_thread's acquire. After the store g may be gone.
         g->thread_note.store(1, memory_order_release);
         futex_wake(&g->thread_note, 1);
-        return;
+        return false;
     }
     if (g->tags != nullptr) [[unlikely]]
         bubble_ready(g);
@@ -275,6 +275,12 @@ inline void make_ready(G* g, bool next) {
     atomic_signal_fence(memory_order_seq_cst);
     if (g->looks.load(memory_order_relaxed) != 0) [[unlikely]]
         wait_for_look(g);
+    return true;
+}
+
+template <bool quiet>
+inline void make_ready(G* g, bool next) {
+    if (!become_runnable(g)) return;
     M* m = current_m();
     if (m != nullptr && m->p != nullptr) [[likely]] {
         run_queue_put(m->p, g, next);
@@ -292,6 +298,10 @@ inline void make_ready(G* g, bool next) {
 
 void ready(G* g, bool next) { make_ready<false>(g, next); }
 void ready_quietly(G* g) { make_ready<true>(g, true); }
+
+void make_runnable(G* g, g_list& runnable) noexcept {
+    if (become_runnable(g)) runnable.push_back(g);
+}
 
 bool may_park() noexcept {
     const M* m = current_m();

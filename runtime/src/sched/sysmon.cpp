@@ -163,6 +163,13 @@ void wake_sysmon() noexcept {
     sched.sysmon_note.wake();
 }
 
+namespace {
+// A keeper that sleeps on a simulated clock is not in the poller.
+bool simulated_io() noexcept {
+    return current_clock_base.load(memory_order_relaxed) != nullptr && io_waiters() != 0;
+}
+}  // namespace
+
 void sysmon_main() noexcept {
     const settings& debug = debug_settings();
     const std::int64_t start = nanotime();
@@ -187,7 +194,7 @@ void sysmon_main() noexcept {
         create_requested_threads();
         std::int64_t now = nanotime();
         // Not in a short pause: whoever runs next would have to wake it.
-        if (debug.schedtrace_ms <= 0 && !ran &&
+        if (debug.schedtrace_ms <= 0 && !ran && !simulated_io() &&
             sched.idle_p_count.load(memory_order_relaxed) ==
                 sched.procs.load(memory_order_relaxed)) {
             deep_sleep(memory_to_give);
@@ -202,7 +209,8 @@ void sysmon_main() noexcept {
         quick_clock::calibrate();
         const bool needed = hurry_timers();
         patience = cut_short && !needed ? std::min(2 * patience, most_patience_ns) : least_sleep_ns;
-        const round looked = inspect_all(now);
+        round looked = inspect_all(now);
+        looked.did |= poll_for_all(now);
         behind = looked.behind;
         ran = looked.ran;
         idle_rounds = looked.did ? 0 : idle_rounds + 1;

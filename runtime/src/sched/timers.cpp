@@ -19,8 +19,21 @@ constinit atomic<const timer_driver*> driver{nullptr};
 
 P* p_at(std::uint32_t i) noexcept { return sched.all_ps[i].load(memory_order_acquire); }
 
-// As published: dead ones may be in front.
-std::int64_t first_of_all() noexcept {
+bool is_due(const P* p, std::int64_t* now) noexcept {
+    const std::int64_t first = p->first_timer.load(memory_order_relaxed);
+    if (first == no_deadline) [[likely]]
+        return false;
+    if (*now == 0) *now = timer_now();
+    return first <= *now;
+}
+
+std::int64_t now_about(M* m) noexcept {
+    return current_clock_base.load(memory_order_relaxed) == nullptr ? m->clock.now() : timer_now();
+}
+
+}  // namespace
+
+std::int64_t first_deadline() noexcept {
     std::int64_t first = no_deadline;
     const std::uint32_t n = sched.procs.load(memory_order_relaxed);
     for (std::uint32_t i = 0; i < n; ++i) {
@@ -31,7 +44,6 @@ std::int64_t first_of_all() noexcept {
     return first;
 }
 
-// The same, without the dead ones.
 std::int64_t first_that_counts() noexcept {
     const timer_driver* d = driver.load(memory_order_acquire);
     if (d == nullptr) return no_deadline;
@@ -44,20 +56,6 @@ std::int64_t first_that_counts() noexcept {
     }
     return first;
 }
-
-std::int64_t now_about(M* m) noexcept {
-    return current_clock_base.load(memory_order_relaxed) == nullptr ? m->clock.now() : timer_now();
-}
-
-bool is_due(const P* p, std::int64_t* now) noexcept {
-    const std::int64_t first = p->first_timer.load(memory_order_relaxed);
-    if (first == no_deadline) [[likely]]
-        return false;
-    if (*now == 0) *now = timer_now();
-    return first <= *now;
-}
-
-}  // namespace
 
 void install_timer_driver(const timer_driver* d) {
     ensure_runtime();
@@ -182,7 +180,7 @@ bool work_anywhere() noexcept {
 }  // namespace
 
 bool await_near_deadline() noexcept {
-    const std::int64_t until = first_of_all();
+    const std::int64_t until = first_deadline();
     if (until == no_deadline) [[likely]]
         return false;
     if (num_cpu() == 1 || current_clock_base.load(memory_order_acquire) != nullptr) return false;
@@ -195,12 +193,12 @@ bool await_near_deadline() noexcept {
     return true;
 }
 
-// ---- waiting for it ---------------------------------------------------------------------------
+// ---- who watches ------------------------------------------------------------------------------
 
 void watch_deadline(std::int64_t when, bool leaving) noexcept {
     const std::int64_t kept = sched.keeper_until.load(memory_order_seq_cst);
     if (kept != 0) {
-        if (when < kept) sched.keeper_note.wake();
+        if (when < kept) wake_keeper();
         return;
     }
     if (leaving) {
@@ -221,13 +219,13 @@ bool nothing_else_to_run() noexcept {
 }
 
 void watch_first_deadline() noexcept {
-    const std::int64_t first = first_of_all();
+    const std::int64_t first = first_deadline();
     if (first != no_deadline) watch_deadline(first, false);
 }
 
 std::int64_t watched_deadline() noexcept {
     if (sched.keeper_until.load(memory_order_seq_cst) != 0) return no_deadline;
-    return first_of_all();
+    return first_deadline();
 }
 
 bool timers_due(const P* p) noexcept {
@@ -235,7 +233,7 @@ bool timers_due(const P* p) noexcept {
     return is_due(p, &now);
 }
 
-bool timers_pending() noexcept { return first_of_all() != no_deadline; }
+bool timers_pending() noexcept { return first_deadline() != no_deadline; }
 
 bool hurry_timers() noexcept {
     const std::int64_t first = watched_deadline();
@@ -246,100 +244,6 @@ bool hurry_timers() noexcept {
         return call_for_help();
     }
     return true;
-}
-
-namespace {
-
-// Nothing goes on but what a deadline will start.
-bool all_others_asleep() noexcept VOLE_REQUIRES(sched.mu) {
-    return sched.idle_m_count + sched.locked_m_idle == sched.m_count;
-}
-
-// Into the list of idle threads, as its keeper. False: there is one, and it knows of this deadline.
-bool begin_keeping(M* m, std::int64_t until) noexcept VOLE_EXCLUDES(sched.mu) {
-    {
-        lock_guard held(sched.mu);
-        if (sched.keeper == nullptr) {
-            sched.keeper_note.clear();
-            sched.keeper = m;
-            sched.keeper_until.store(until, memory_order_seq_cst);
-            idle_m_put(m);
-            return true;
-        }
-    }
-    watch_deadline(until, false);
-    return false;
-}
-
-enum class kept : std::uint8_t { again, has_p, no_p };
-
-// After a sleep: whether m has been given a P, or may take one, or is to sleep on.
-kept end_keeping(M* m, std::int64_t* until) noexcept VOLE_EXCLUDES(sched.mu) {
-    lock_guard held(sched.mu);
-    P* p = m->next_p;
-    if (p == nullptr) {  // still in the list
-        *until = first_of_all();
-        if (*until != no_deadline && *until > timer_now() &&
-            !sched.stopping.load(memory_order_relaxed)) {
-            sched.keeper_until.store(*until, memory_order_seq_cst);
-            return kept::again;
-        }
-        idle_m_remove(m);
-        if (!sched.stopping.load(memory_order_relaxed)) p = idle_p_get();
-    }
-    m->next_p = nullptr;
-    sched.keeper = nullptr;
-    sched.keeper_until.store(0, memory_order_seq_cst);
-    if (p == nullptr) return kept::no_p;
-    m->owes_watch = true;
-    acquire_p(m, p);
-    return kept::has_p;
-}
-
-void sleep_until_deadline(std::int64_t until) noexcept {
-    if (const clock_base* base = current_clock_base.load(memory_order_acquire); base != nullptr) {
-        bool all = false;
-        {
-            lock_guard held(sched.mu);
-            all = all_others_asleep();
-        }
-        base->sleep(sched.keeper_note, until, all);
-        return;
-    }
-    const std::int64_t now = nanotime();
-    if (until > now) sched.keeper_note.sleep_for(until - now);
-}
-
-}  // namespace
-
-bool keep_time(M* m) noexcept {
-    m->owes_watch = false;
-    std::int64_t until = first_that_counts();
-    if (until == no_deadline || !begin_keeping(m, until)) return false;
-    for (;;) {
-        // The second look, of the argument in timers.hpp: an earlier one may have come since.
-        if (first_of_all() >= until) {
-            sched.futex_sleeps.fetch_add(1, memory_order_relaxed);
-            sleep_until_deadline(until);
-        }
-        sched.keeper_note.clear();
-        switch (end_keeping(m, &until)) {
-            case kept::again: break;
-            case kept::has_p: return true;
-            case kept::no_p:
-                // Every P is busy: it is sysmon's turn.
-                sched.sysmon_note.wake();
-                return false;
-        }
-    }
-}
-
-// What it waits for may have been stopped; and a simulated clock may jump now.
-void review_keeper() noexcept {
-    const std::int64_t until = sched.keeper_until.load(memory_order_relaxed);
-    if (until == 0) return;
-    const bool simulated = current_clock_base.load(memory_order_acquire) != nullptr;
-    if (simulated || first_that_counts() > until) sched.keeper_note.wake();
 }
 
 }  // namespace vole::detail

@@ -13,6 +13,7 @@
 
 namespace vole::inline v0::detail {
 
+struct G;
 struct chan_core;
 class timer_heap;
 
@@ -24,9 +25,10 @@ class timer_heap;
 /// Where nothing need be destroyed, there are only refs: handles, the channel, entries and calls.
 struct timer_core : cached_object {
     struct functions {
-        void (*call)(timer_core*);              // null: it has a channel
+        void (*call)(timer_core*);              // in a goroutine of its own; null: it has a channel
         void (*end)(timer_core*) noexcept;      // destroys the function; null: nothing to do
         void (*destroy)(timer_core*) noexcept;  // frees the memory
+        G* (*expire)(timer_core*) noexcept = nullptr;  // of an alarm, in place of call
     };
 
     explicit timer_core(const functions& of) noexcept;

@@ -1,0 +1,81 @@
+// Who polls, but for the keeper: see runtime/internal/netpoll.hpp.
+//
+// Locks: sched.mu. Stack: as noted in sched.hpp.
+#include "runtime/internal/netpoll.hpp"
+
+#include "runtime/src/sched/sched.hpp"
+
+namespace vole::inline v0::detail {
+
+void install_poller(const poller* p) {
+    ensure_runtime();
+    const poller* none = nullptr;
+    // release: who calls it sees it complete.
+    if (!sched.io.compare_exchange_strong(none, p, memory_order_seq_cst, memory_order_relaxed)) {
+        return;
+    }
+    // Whoever keeps watch now does so without it.
+    if (sched.keeper_until.load(memory_order_seq_cst) != 0) wake_keeper();
+}
+
+// seq_cst: counted before watch_io looks for a keeper.
+void io_wait_begins() noexcept { sched.io_waiters.fetch_add(1, memory_order_seq_cst); }
+void io_waits_end(std::uint32_t n) noexcept { sched.io_waiters.fetch_sub(n, memory_order_relaxed); }
+// seq_cst: pairs with io_wait_begins; the thread has said before that its P is idle.
+std::uint32_t io_waiters() noexcept { return sched.io_waiters.load(memory_order_seq_cst); }
+
+void watch_io(bool leaving) noexcept {
+    if (leaving) return;  // its thread comes by the keeper's door
+    if (sched.keeper_until.load(memory_order_seq_cst) != 0) return;
+    if (sched.idle_p_count.load(memory_order_seq_cst) != 0) wake();
+}
+
+namespace {
+
+bool may_look() noexcept {
+    return sched.io_waiters.load(memory_order_relaxed) != 0 &&
+           sched.keeper_until.load(memory_order_relaxed) == 0 &&
+           sched.io.load(memory_order_relaxed) != nullptr;
+}
+
+// One at a time; the others do without.
+bool look(g_list& found) noexcept {
+    // acquire, release: one look after the other, for what the poller keeps between two.
+    if (sched.looking.exchange(true, memory_order_acquire)) return false;
+    sched.io.load(memory_order_acquire)->poll(0, found);
+    sched.last_look.store(nanotime(), memory_order_relaxed);
+    sched.looking.store(false, memory_order_release);
+    return found.size != 0;
+}
+
+}  // namespace
+
+void queue_found(M* m, g_list& found) noexcept {
+    const bool several = found.size > 1;
+    while (G* g = found.pop_front()) run_queue_put(m->p, g, false);
+    if (several) wake();
+}
+
+bool poll_here(M* m) noexcept {
+    g_list found;
+    if (!may_look() || !look(found)) return false;
+    queue_found(m, found);
+    return true;
+}
+
+bool poll_for_all(std::int64_t now) noexcept {
+    constexpr std::int64_t busy_ns = 10'000'000;
+    if (!may_look()) return false;
+    const bool idle = sched.idle_p_count.load(memory_order_relaxed) != 0;
+    if (!idle && now - sched.last_look.load(memory_order_relaxed) < busy_ns) return false;
+    g_list found;
+    if (!look(found)) return false;
+    {
+        lock_guard held(sched.mu);
+        global_put_list(found);
+    }
+    wake();
+    return true;
+}
+
+}  // namespace vole::detail
