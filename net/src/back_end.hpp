@@ -15,7 +15,8 @@ struct io_event {
     std::uint64_t token;
     unsigned ready;  // dir_read, dir_write
     bool error;      // nothing but an error: the descriptor cannot be polled (NET-4)
-    bool uncertain;  // end of stream, urgent data: a short read does not mean that all has been read
+    bool
+        uncertain;  // end of stream, urgent data: a short read does not mean that all has been read
 };
 
 struct poll_back_end {

@@ -89,8 +89,11 @@ int wait_events(epoll_event* events, int most, std::int64_t ns) noexcept {
 }
 
 io_event translate(const epoll_event& e) noexcept {
-    const auto has = [&](auto... bits) { return (e.events & static_cast<unsigned>((bits | ...))) != 0; };
-    io_event event{e.data.u64, 0, e.events == EPOLLERR, has(EPOLLRDHUP, EPOLLHUP, EPOLLERR, EPOLLPRI)};
+    const auto has = [&](auto... bits) {
+        return (e.events & static_cast<unsigned>((bits | ...))) != 0;
+    };
+    io_event event{e.data.u64, 0, e.events == EPOLLERR,
+                   has(EPOLLRDHUP, EPOLLHUP, EPOLLERR, EPOLLPRI)};
     if (has(EPOLLIN, EPOLLPRI, EPOLLRDHUP, EPOLLHUP, EPOLLERR)) event.ready |= dir_read;
     if (has(EPOLLOUT, EPOLLHUP, EPOLLERR)) event.ready |= dir_write;
     return event;

@@ -10,8 +10,7 @@ VOLE_FITS_SMALL_STACK;
 
 namespace {
 [[noreturn]] void throw_too_many() {
-    throw_runtime_error(
-        "too many concurrent operations on a single file or socket (max 1048575)");
+    throw_runtime_error("too many concurrent operations on a single file or socket (max 1048575)");
 }
 constexpr std::size_t index_of(io_dir d) noexcept { return static_cast<std::size_t>(d); }
 }  // namespace

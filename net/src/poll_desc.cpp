@@ -129,8 +129,9 @@ std::uint32_t on_event(const io_event& e, g_list& runnable) noexcept {
     do {
         if (tag_of(info) != e.token >> address_bits) return 0;
         // release: whoever sees `ready` sees this.
-    } while ((info & add) != add && !d->info.compare_exchange_weak(
-                                        info, info | add, memory_order_acq_rel, memory_order_acquire));
+    } while ((info & add) != add &&
+             !d->info.compare_exchange_weak(info, info | add, memory_order_acq_rel,
+                                            memory_order_acquire));
     std::uint32_t ended = 0;
     for (const io_dir dir : {io_dir::read, io_dir::write}) {
         if ((e.ready & mask_of(dir)) == 0) continue;

@@ -38,7 +38,9 @@ struct io_event;
 struct io_alarm;
 
 enum class io_dir : std::uint8_t { read, write };
-inline constexpr unsigned mask_of(io_dir d) noexcept { return d == io_dir::read ? dir_read : dir_write; }
+inline constexpr unsigned mask_of(io_dir d) noexcept {
+    return d == io_dir::read ? dir_read : dir_write;
+}
 
 enum class io_status : std::uint8_t { ready, closed, timeout, not_pollable };
 

@@ -44,8 +44,8 @@ void put_local(const endpoint& e, socket_address& out) noexcept {
     const bool abstract = path[0] == '@';
     if (abstract) a.sun_path[0] = '\0';
     std::memcpy(&out.storage, &a, sizeof a);
-    out.size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size() +
-                                      (abstract ? 0 : 1));
+    out.size =
+        static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size() + (abstract ? 0 : 1));
 }
 
 endpoint get_ipv4(const socket_address& from) noexcept {

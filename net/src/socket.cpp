@@ -67,13 +67,13 @@ socket* make_socket(int fd, std::int16_t family, std::int16_t type, const char* 
 
 // ---- closing ----------------------------------------------------------------------------------
 
-namespace {
 void end_descriptor(socket* s) noexcept {
     close_poll_desc(s->pd, s->fd);
     if (!s->released) sys::close(s->fd);
     s->lock.ended();
 }
 
+namespace {
 // False: it was closed.
 bool close_and_wait(socket* s) noexcept {
     const runtime_pin pin;
@@ -85,13 +85,16 @@ bool close_and_wait(socket* s) noexcept {
 }
 
 void unlink_path(const socket* s) noexcept {
-    if (s->unlink_on_close && s->local.family() == net::family::local && s->local.path()[0] != '@') {
+    if (s->unlink_on_close && s->local.family() == net::family::local &&
+        s->local.path()[0] != '@') {
         ::unlink(s->local.path().c_str());
     }
 }
 }  // namespace
 
-void socket_use::end() noexcept { end_descriptor(s_); }
+void socket_let_go(socket* s) noexcept {
+    if (s->lock.let_go()) end_descriptor(s);
+}
 
 void socket_close(socket* s, std::error_code& ec) noexcept {
     if (s->lock.is_closed()) {
@@ -113,6 +116,18 @@ void socket_destroy(socket* s) noexcept {
     delete s;
 }
 
+int socket_release(socket* s, std::error_code& ec) noexcept {
+    s->released = true;
+    if (!close_and_wait(s)) {
+        ec = net::errc::closed;
+        return -1;
+    }
+    ec.clear();
+    const int fd = s->fd;
+    delete s;
+    return fd;
+}
+
 // ---- at any time ------------------------------------------------------------------------------
 
 namespace {
@@ -127,8 +142,7 @@ std::int64_t real_time(clock::time_point t) noexcept {
 }
 }  // namespace
 
-void socket_set_deadline(socket* s, unsigned directions, clock::time_point t,
-                         std::error_code& ec) {
+void socket_set_deadline(socket* s, unsigned directions, clock::time_point t, std::error_code& ec) {
     const runtime_entry entry;
     const socket_use use(s);
     if (!use.good()) {
@@ -179,7 +193,8 @@ std::size_t keep_alive_options(const net::conn::keep_alive& k, int_option* out) 
     out[n++] = {SOL_SOCKET, SO_KEEPALIVE, k.on ? 1 : 0};
     if (!k.on) return n;
     const auto add = [&](int name, std::int64_t given, int fallback) {
-        if (given >= 0) out[n++] = {IPPROTO_TCP, name, given == 0 ? fallback : static_cast<int>(given)};
+        if (given >= 0)
+            out[n++] = {IPPROTO_TCP, name, given == 0 ? fallback : static_cast<int>(given)};
     };
     add(TCP_KEEPIDLE, k.idle.count(), default_idle_s);
     add(TCP_KEEPINTVL, k.interval.count(), default_interval_s);

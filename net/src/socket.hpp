@@ -12,8 +12,8 @@
 #include <span>
 #include <system_error>
 
+#include <vole/context.hpp>
 #include <vole/net/conn.hpp>
-#include <vole/net/packet.hpp>
 
 #include "net/src/fd_lock.hpp"
 #include "net/src/io_object.hpp"
@@ -28,13 +28,13 @@ struct socket final : io_object {
     fd_lock lock;
     poll_desc* pd = nullptr;
     int fd = -1;
-    std::int16_t family = 0;     // AF_...
-    std::int16_t type = 0;       // SOCK_...; 0: no socket
-    bool short_is_all = false;   // TCP: a read that gets less than asked for has got all there was
-    bool drained = false;        // so it was, last time. The reader's
-    bool connected = false;      // of a packet socket
+    std::int16_t family = 0;    // AF_...
+    std::int16_t type = 0;      // SOCK_...; 0: no socket
+    bool short_is_all = false;  // TCP: a read that gets less than asked for has got all there was
+    bool drained = false;       // so it was, last time. The reader's
+    bool connected = false;     // of a packet socket
     bool unlink_on_close = false;
-    bool released = false;       // the descriptor is not closed with it
+    bool released = false;  // the descriptor is not closed with it
 
     bool is_stream() const noexcept { return type == 0 || type == SOCK_STREAM; }
 };
@@ -56,6 +56,10 @@ socket* make_socket(int fd, std::int16_t family, std::int16_t type, const char* 
                     std::error_code& ec);
 void socket_close(socket* s, std::error_code& ec) noexcept;
 void socket_destroy(socket* s) noexcept;
+/// Closes it but for the descriptor, which it gives; frees s. -1: it was closed.
+int socket_release(socket* s, std::error_code& ec) noexcept;
+/// Ends a lock.hold(). Inside the runtime.
+void socket_let_go(socket* s) noexcept;
 void socket_set_deadline(socket* s, unsigned directions, clock::time_point t, std::error_code& ec);
 void socket_shutdown(socket* s, int how, std::error_code& ec) noexcept;
 void socket_option(socket* s, int level, int name, const void* value, unsigned size,
@@ -63,6 +67,21 @@ void socket_option(socket* s, int level, int name, const void* value, unsigned s
 /// Options of every TCP connection. On a listener: the kernel passes them on to what it accepts.
 void set_tcp_defaults(int fd, const net::conn::keep_alive& k) noexcept;
 void apply_keep_alive(socket* s, const net::conn::keep_alive& k, std::error_code& ec) noexcept;
+
+/// One that nobody else knows yet: destroyed, unless it is given on.
+struct socket_owner {
+    socket* s;
+    explicit socket_owner(socket* mine) noexcept : s(mine) {}
+    ~socket_owner() {
+        if (s != nullptr) socket_destroy(s);
+    }
+    socket_owner(const socket_owner&) = delete;
+    socket_owner& operator=(const socket_owner&) = delete;
+    socket* give() noexcept { return std::exchange(s, nullptr); }
+};
+
+/// By the last one who uses a closed one.
+void end_descriptor(socket* s) noexcept;
 
 /// One operation's stay: keeps the descriptor open while it exists.
 class socket_use {
@@ -72,14 +91,13 @@ class socket_use {
     socket_use(socket* s, io_dir dir) : s_(s), dir_(dir), turn_(true), good_(s->lock.enter(dir)) {}
     ~socket_use() {
         if (good_ && (turn_ ? s_->lock.leave(dir_) : s_->lock.let_go())) [[unlikely]]
-            end();
+            end_descriptor(s_);
     }
     socket_use(const socket_use&) = delete;
     socket_use& operator=(const socket_use&) = delete;
     bool good() const noexcept { return good_; }
 
   private:
-    void end() noexcept;
     socket* s_;
     io_dir dir_ = io_dir::read;
     bool turn_ = false;
@@ -120,8 +138,7 @@ std::size_t socket_write_v(socket* s, std::span<const std::span<const std::byte>
 
 // ---- listeners and connecting: listen.cpp, connect.cpp ----------------------------------------
 socket* socket_accept(socket* s, std::error_code& ec);
-/// fd becomes a connection to `to`. `when`: by timer_now(), 0: no limit. The caller ends it from elsewhere by
-/// set_deadlines(pd, dir_write, passed), and asks `given_up` whether it has.
-bool socket_connect(socket* s, const socket_address& to, std::int64_t when, std::error_code& ec);
+/// Waits until s is connected to `to`, or ctx has ended.
+void socket_connect(socket* s, const socket_address& to, const context& ctx, std::error_code& ec);
 
 }  // namespace vole::detail

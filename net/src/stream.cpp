@@ -146,24 +146,14 @@ struct pieces {
     int fill(iovec* out, int most) const noexcept {
         int n = 0;
         std::size_t skip = offset;
-        std::size_t bytes = 0;
+        std::size_t room = most_at_once;
         for (const auto& piece : left) {
-            const std::size_t size = piece.size() - skip;
-            if (size != 0) {
-                if (n == most || bytes + size > most_at_once) break;
-                out[n++] = {const_cast<std::byte*>(piece.data()) + skip, size};
-                bytes += size;
-            }
+            const std::size_t rest = piece.size() - skip;
+            const std::size_t size = rest < room ? rest : room;
+            if (n == most || room == 0) break;
+            if (size != 0) out[n++] = {const_cast<std::byte*>(piece.data()) + skip, size};
+            room -= size;
             skip = 0;
-        }
-        // One that is larger than all that goes at once.
-        if (n == 0 && !left.empty()) {
-            std::size_t at = 0;
-            while (at < left.size() && left[at].size() == (at == 0 ? offset : 0)) ++at;
-            if (at < left.size()) {
-                out[n++] = {const_cast<std::byte*>(left[at].data()) + (at == 0 ? offset : 0),
-                            most_at_once};
-            }
         }
         return n;
     }
@@ -178,15 +168,15 @@ struct pieces {
 };
 
 // Not in the writer: a small stack has no room for the vector, and most writes are of a few pieces.
-template <int most>
+template <std::size_t most>
 std::size_t write_pieces(socket* s, pieces p, std::error_code& ec) {
     iovec vector[most];
     std::size_t done = 0;
     for (;;) {
-        const int count = p.fill(vector, most);
+        const int count = p.fill(vector, static_cast<int>(most));
         if (count == 0) return done;
-        const std::int64_t n = until_ready(s, io_dir::write, ec,
-                                           [&] { return send_pieces(s, vector, count); });
+        const std::int64_t n =
+            until_ready(s, io_dir::write, ec, [&] { return send_pieces(s, vector, count); });
         if (n < 0) return done;
         if (n == 0) {
             ec = net::errc::unexpected_eof;
@@ -197,8 +187,8 @@ std::size_t write_pieces(socket* s, pieces p, std::error_code& ec) {
     }
 }
 
-constexpr int few = 16;
-constexpr int many = 256;
+constexpr std::size_t few = 16;
+constexpr std::size_t many = 256;
 
 }  // namespace
 
@@ -213,7 +203,8 @@ std::size_t socket_write_v(socket* s, std::span<const std::span<const std::byte>
     ec.clear();
     if (from.size() <= few) return write_pieces<few>(s, {from}, ec);
     std::size_t n = 0;
-    stack::ensure(many * sizeof(iovec) + throw_bytes, [&] { n = write_pieces<many>(s, {from}, ec); });
+    stack::ensure(many * sizeof(iovec) + throw_bytes,
+                  [&] { n = write_pieces<many>(s, {from}, ec); });
     return n;
 }
 

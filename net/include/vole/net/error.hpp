@@ -10,21 +10,21 @@ namespace vole::inline v0::net {
 
 /// Errors that no errno stands for. They compare equal to the std::errc named with them.
 enum class errc {
-    closed = 1,           ///< "use of closed network connection": this side has closed it
-    timeout,              ///< "i/o timeout": a deadline has passed; std::errc::timed_out
-    canceled,             ///< "operation was canceled": a context ended; std::errc::operation_canceled
-    pipe_closed,          ///< "io: read/write on closed pipe", of net::pipe; std::errc::broken_pipe
-    no_deadline,          ///< "file type does not support deadline"
-    not_pollable,         ///< "not pollable"
-    unexpected_eof,       ///< "unexpected EOF"
-    unknown_network,      ///< "unknown network"; std::errc::invalid_argument
-    missing_address,      ///< "missing address"; std::errc::invalid_argument
-    invalid_address,      ///< "invalid address"; std::errc::invalid_argument
-    missing_port,         ///< "missing port in address"; std::errc::invalid_argument
-    invalid_port,         ///< "invalid port"; std::errc::invalid_argument
-    unknown_port,         ///< "unknown port"; std::errc::invalid_argument
-    address_mismatch,     ///< "mismatched local address type"; std::errc::invalid_argument
-    no_such_host,         ///< "no such host"
+    closed = 1,        ///< "use of closed network connection": this side has closed it
+    timeout,           ///< "i/o timeout": a deadline has passed; std::errc::timed_out
+    canceled,          ///< "operation was canceled": a context ended; std::errc::operation_canceled
+    pipe_closed,       ///< "io: read/write on closed pipe", of net::pipe; std::errc::broken_pipe
+    no_deadline,       ///< "file type does not support deadline"
+    not_pollable,      ///< "not pollable"
+    unexpected_eof,    ///< "unexpected EOF"
+    unknown_network,   ///< "unknown network"; std::errc::invalid_argument
+    missing_address,   ///< "missing address"; std::errc::invalid_argument
+    invalid_address,   ///< "invalid address"; std::errc::invalid_argument
+    missing_port,      ///< "missing port in address"; std::errc::invalid_argument
+    invalid_port,      ///< "invalid port"; std::errc::invalid_argument
+    unknown_port,      ///< "unknown port"; std::errc::invalid_argument
+    address_mismatch,  ///< "mismatched local address type"; std::errc::invalid_argument
+    no_such_host,      ///< "no such host"
     name_server_failure,  ///< "server misbehaving": for the moment, no name server answers
     write_to_connected,   ///< "use of write_to with pre-connected connection"; invalid_argument
 };
@@ -46,8 +46,12 @@ class op_error : public std::system_error {
 
     [[nodiscard]] const std::string& op() const noexcept { return op_; }            ///< "read"
     [[nodiscard]] const std::string& network() const noexcept { return network_; }  ///< "tcp"
-    [[nodiscard]] const std::string& source() const noexcept { return source_; }    ///< local; may be ""
-    [[nodiscard]] const std::string& address() const noexcept { return address_; }  ///< remote, or of the listener
+    [[nodiscard]] const std::string& source() const noexcept {
+        return source_;
+    }  ///< local; may be ""
+    [[nodiscard]] const std::string& address() const noexcept {
+        return address_;
+    }  ///< remote, or of the listener
     [[nodiscard]] bool timeout() const noexcept { return is_timeout(code()); }
     [[nodiscard]] bool temporary() const noexcept { return is_temporary(code()); }
     [[nodiscard]] const char* what() const noexcept override { return text_.c_str(); }

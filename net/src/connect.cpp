@@ -1,0 +1,76 @@
+// Connecting one socket: see socket.hpp.
+#include <cerrno>
+
+#include "net/src/socket.hpp"
+#include "net/src/sys.hpp"
+#include "runtime/internal/deep.hpp"
+#include "runtime/internal/entry.hpp"
+
+namespace vole::inline v0::detail {
+
+namespace {
+
+enum class progress : std::uint8_t { connected, wait, failed };
+
+// After the socket has become writable.
+progress look_at(const socket* s, std::error_code& ec) noexcept {
+    int error = 0;
+    socklen_t size = sizeof error;
+    if (::getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
+    switch (error) {
+        case EINPROGRESS:
+        case EALREADY:
+        case EINTR: return progress::wait;
+        case EISCONN: return progress::connected;
+        case 0: break;
+        default: ec = system_error_of(-error); return progress::failed;
+    }
+    // Writable, and no error: a spurious event, unless there is somebody at the other end.
+    socket_address peer;
+    return ::getpeername(s->fd, peer.get(), &peer.size) == 0 ? progress::connected : progress::wait;
+}
+
+void connect_and_wait(socket* s, const socket_address& to, std::error_code& ec) {
+    const runtime_entry entry;
+    const socket_use turn(s, io_dir::write);
+    if (const io_status st = prepare(s->pd, io_dir::write); st != io_status::ready) {
+        ec = error_of(st);
+        return;
+    }
+    const sys::result r = sys::connect(s->fd, to.get(), to.size);
+    ec.clear();
+    if (r == 0 || r == -EISCONN) return;
+    if (r != -EINPROGRESS && r != -EALREADY && r != -EINTR) {
+        ec = system_error_of(r);
+        return;
+    }
+    for (;;) {
+        const io_status st = wait_ready(s->pd, io_dir::write);
+        if (st != io_status::ready) {
+            ec = error_of(st);
+            return;
+        }
+        if (look_at(s, ec) != progress::wait) return;
+    }
+}
+
+}  // namespace
+
+// The end of the context poisons the socket, which nobody but us knows: it moves the deadline for writing into the past.
+// So if that has begun, the dial fails, even if the connection was made at the same moment (NET-62).
+void socket_connect(socket* s, const socket_address& to, const context& ctx, std::error_code& ec) {
+    chan<void> poisoned = make_chan<void>(0);
+    stop_func spare = after_func(ctx, [s, poisoned]() mutable {
+        {
+            const runtime_entry entry;
+            set_deadlines(s->pd, dir_write, poll_desc::passed);
+        }
+        poisoned.close();
+    });
+    connect_and_wait(s, to, ec);
+    if (spare()) return;
+    (void)poisoned.recv();
+    if (!ec) ec = net::errc::timeout;
+}
+
+}  // namespace vole::detail

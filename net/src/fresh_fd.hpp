@@ -1,0 +1,64 @@
+// A descriptor on its way to being a socket of ours: closed, unless it gets there.
+#pragma once
+
+#include <cerrno>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "net/src/socket.hpp"
+
+namespace vole::inline v0::detail {
+
+class fresh_fd {
+  public:
+    fresh_fd(int family, int type, int protocol, std::error_code& ec) noexcept
+        : fd_(make_fd(family, type, protocol, ec)) {}
+    ~fresh_fd() {
+        if (fd_ >= 0) ::close(fd_);
+    }
+    fresh_fd(const fresh_fd&) = delete;
+    fresh_fd& operator=(const fresh_fd&) = delete;
+
+    int get() const noexcept { return fd_; }
+
+    // Each does nothing if there is an error already.
+    void set(int level, int name, int value, std::error_code& ec) const noexcept {
+        if (!ec && ::setsockopt(fd_, level, name, &value, sizeof value) != 0) {
+            ec = system_error_of(-errno);
+        }
+    }
+    template <class Control>
+    void let_user(const Control& control, std::error_code& ec) const {
+        if (!ec && control) ec = control(fd_);
+    }
+    void bind(int af, const net::endpoint& at, std::error_code& ec) const noexcept {
+        socket_address a;
+        if (ec) return;
+        if (!to_sockaddr(at, af, a)) {
+            ec = net::errc::address_mismatch;
+        } else if (::bind(fd_, a.get(), a.size) != 0) {
+            ec = system_error_of(-errno);
+        }
+    }
+    /// Null: ec says why; it may have been there before.
+    socket* become_socket(int af, int type, const char* network, std::error_code& ec) {
+        if (ec) return nullptr;
+        socket* s = make_socket(fd_, static_cast<std::int16_t>(af), static_cast<std::int16_t>(type),
+                                network, ec);
+        if (s != nullptr) fd_ = -1;
+        return s;
+    }
+
+  private:
+    int fd_;
+};
+
+/// "tcp4" and its like as literals, which a socket keeps.
+inline const char* network_literal(std::string_view network) noexcept {
+    for (const char* n : {"tcp", "tcp4", "tcp6", "udp", "udp4", "udp6", "unix", "unixgram"}) {
+        if (network == n) return n;
+    }
+    return "unixpacket";
+}
+
+}  // namespace vole::detail
