@@ -21,11 +21,11 @@ import builds
 import catch2
 from console import EXIT_USAGE, Failure, Stopwatch, environment, say, shown
 
-SUITES = ("unit", "behaviour", "panic", "time", "synctest", "growth", "preempt", "stress", "death",
-          "gdb", "examples", "layers", "model", "consumer", "arch")
+SUITES = ("unit", "behaviour", "panic", "time", "synctest", "net", "growth", "preempt", "stress",
+          "death", "gdb", "examples", "layers", "model", "consumer", "arch")
 CATCH2_PROGRAMS = ("vole-unit", "vole-behaviour", "vole-stress", "vole-death", "vole-arch",
                    "vole-panic", "vole-panic-faults",
-                   "vole-time", "vole-time-wall", "vole-time-simulated", "vole-synctest",
+                   "vole-time", "vole-time-wall", "vole-time-simulated", "vole-synctest", "vole-net",
                    "vole-growth", "vole-growth-arm64", "vole-growth-copying", "vole-preempt",
                    "vole-preempt-O0", "vole-preempt-O3", "vole-preempt-growing")
 # These are about the sources, not about what a compiler made of them: gcc, native, once.
