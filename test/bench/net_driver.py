@@ -1,4 +1,5 @@
-"""Runs the servers of net/ (Vole, Go, a hand-written epoll loop) under load and prints one table.
+"""Runs the servers of net/ (Vole, Go, a hand-written epoll loop) under load, and the example that
+speaks Redis's protocol beside Redis, and prints one table.
 
 Rounds are interleaved as in driver.py: each measurement is a server of its own, and a round has the
 sides one after the other. CPU time per request and memory are the minimum of all rounds, for noise
@@ -12,25 +13,25 @@ missed, 2 for a wrong argument.
 
 import argparse
 import json
-import math
 import os
-import re
 import resource
-import select
 import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
-import time
 from pathlib import Path
 
 import driver
+import net_loads
 
 HERE = Path(__file__).resolve().parent
-SIDES = ("vole", "go", "epoll")
-PROCS_VARIABLE = {"vole": "VOLE_MAXPROCS", "go": "GOMAXPROCS", "epoll": "BENCH_PROCS"}
-WRK_CONNECTIONS = 64
+SIDES = ("vole", "go", "epoll", "redis")
+PROCS_VARIABLE = {"vole": "VOLE_MAXPROCS", "go": "GOMAXPROCS"}  # the others have one thread
+TOOL_CONNECTIONS = 64  # wrk's and redis-benchmark's
+REDIS = ["redis-server", "--port", "{port}", "--bind", "127.0.0.1", "--save", "", "--appendonly",
+         "no", "--loglevel", "warning"]
+PACKAGES = (("wrk", "wrk", "wrk"), ("redis", "redis-server", "redis-server"),
+            ("redis-benchmark", "redis-benchmark", "redis-tools"))  # (name here, program, package)
 
 # What is measured: (its line in the table, how rounds become one number, how that is shown).
 QUANTITIES = {
@@ -47,13 +48,15 @@ QUANTITIES = {
 class Row:
     """One benchmark: a server's mode, what puts load on it, and the ratios that we promise."""
 
-    def __init__(self, name, mode, tool, conns, targets, most_rounds=99):
+    def __init__(self, name, mode, tool, conns, targets, most_rounds=99, command="", depth=1):
         self.name = name
-        self.mode = mode  # the server's argument
-        self.tool = tool  # echo, http, idle: modes of net-load; or wrk
+        self.mode = mode  # what the server is to be
+        self.tool = tool  # echo, http, idle: modes of net-load; or wrk, or redis-benchmark
         self.conns = conns
         self.targets = targets  # quantity: {peer: at most}
         self.most_rounds = most_rounds
+        self.command = command  # redis-benchmark's
+        self.depth = depth
 
     def procs(self, options):
         return options.procs[:1] if self.tool == "idle" else options.procs
@@ -70,7 +73,11 @@ def all_rows(options):
                                 ("http", "http", promised(go=0.6))):
         rows += [Row(f"{name} {n}", name, tool, n, targets) for n in options.conns]
         if tool == "http":
-            rows.append(Row(f"{name} wrk", name, "wrk", WRK_CONNECTIONS, targets))
+            rows.append(Row(f"{name} wrk", name, "wrk", TOOL_CONNECTIONS, targets))
+    for command in ("get", "set"):
+        rows += [Row(f"redis {command}" + (f" x{depth}" if depth > 1 else ""), "redis",
+                     "redis-benchmark", TOOL_CONNECTIONS, {}, command=command, depth=depth)
+                 for depth in (1, 16)]
     idle = {"bytes_each": {"go": 1.0}, "bytes_used": {"go": 1.0}}
     rows.append(Row(f"idle {options.idle}", "echo", "idle", options.idle, idle, most_rounds=3))
     return rows
@@ -79,131 +86,48 @@ def all_rows(options):
 def find_servers(build_dir, wanted):
     """{side: {mode: command}}, the load generator, {what: why it is missing}."""
     bench_dir = driver.build_vole(build_dir) / "net"
+    ours, loop = str(bench_dir / "vole-net-bench"), str(bench_dir / "net-epoll")
+    servers = {"vole": {"echo": [ours, "echo"], "hello": [ours, "hello"]},
+               "epoll": {"echo": [loop, "echo"], "hello": [loop, "hello"]},
+               "redis": {"redis": REDIS}}
     missing = {}
-    programs = {"vole": bench_dir / "vole-net-bench", "epoll": bench_dir / "net-epoll"}
     if "go" in wanted:
-        programs["go"], why = driver.build_go(bench_dir, HERE / "net" / "go", "net-go")
+        program, why = driver.build_go(bench_dir, HERE / "net" / "go", "net-go")
         if why:
             missing["go"] = why
-    for side in ("vole", "epoll"):
-        if not programs[side].exists():
-            missing[side] = "not built"
-    if shutil.which("wrk") is None:
-        missing["wrk"] = "not installed (Debian package wrk)"
-    modes = {"vole": ("echo", "hello"), "go": ("echo", "hello", "http"), "epoll": ("echo", "hello")}
-    servers = {side: {mode: [str(programs[side]), mode] for mode in modes[side]}
-               for side in SIDES if side in wanted and side not in missing}
-    return servers, bench_dir / "net-load", missing
+        else:
+            servers["go"] = {mode: [str(program), mode] for mode in ("echo", "hello", "http")}
+    missing.update({side: "not built" for side in ("vole", "epoll")
+                    if not Path(servers[side]["echo"][0]).exists()})
+    missing.update({name: f"not installed (Debian package {package})"
+                    for name, program, package in PACKAGES if shutil.which(program) is None})
+    missing = {name: why for name, why in missing.items() if name not in SIDES or name in wanted}
+    return ({side: servers[side] for side in SIDES if side in wanted and side in servers
+             and side not in missing}, bench_dir / "net-load", missing)
 
 
 # ---- measuring
 
 
-class Server:
-    """A server that runs; its first line of output is the port."""
-
-    def __init__(self, command, env, cpus):
-        self.errors = tempfile.TemporaryFile("w+", errors="replace")
-        self.process = subprocess.Popen([*on_cpus(cpus), *command], env=env, stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, stderr=self.errors, text=True)
-        self.pid = self.process.pid
-
-    def __enter__(self):
-        ready, _, _ = select.select([self.process.stdout], [], [], 10)
-        line = self.process.stdout.readline() if ready else ""
-        if not line.strip().isdigit():
-            self.stop()
-            raise RuntimeError("the server does not say its port" + self.said())
-        self.port = int(line)
-        return self
-
-    def __exit__(self, kind, problem, trace):
-        if self.process.poll() is not None:
-            raise RuntimeError(f"the server ended with {self.process.returncode}" + self.said())
-        self.stop()
-
-    def stop(self):
-        self.process.stdin.close()
-        try:
-            self.process.wait(5)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self.process.stdout.close()
-
-    def said(self):
-        self.errors.seek(0)
-        tail = self.errors.read().strip().splitlines()[-3:]
-        return ": " + " | ".join(tail) if tail else ""
-
-
-def on_cpus(cpus):
-    return ["taskset", "-c", ",".join(map(str, cpus))] if cpus else []
-
-
 def placement(procs, options):
-    """CPUs of the server and of the client: with --pin apart, where there are enough."""
+    """(CPUs of the server, of the client); apart with --pin, where there are enough."""
     if not options.pin:
         return [], []
     cpus = sorted(os.sched_getaffinity(0))
     return cpus[:procs], cpus[-1:]
 
 
-def run_tool(command, timeout):
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                          errors="replace", timeout=timeout, check=False)
-    if done.returncode != 0:
-        raise RuntimeError(f"exit status {done.returncode}: {done.stderr.strip()}")
-    return done.stdout
-
-
-def under_load(load, row, server, cpus, options):
-    command = [*on_cpus(cpus), str(load), row.tool, "--port", str(server.port), "--pid",
-               str(server.pid), "--conns", str(row.conns), "--seconds", str(options.seconds),
-               "--warmup", str(min(0.3, options.seconds))]
-    found = json.loads(run_tool(command, options.timeout))
-    for name in ("p50", "p99", "max"):
-        if name + "_us" in found:
-            found[name + "_ns"] = found.pop(name + "_us") * 1e3
-    return found
-
-
-def cpu_ns(pid):
-    """Of all its threads; what clock_getcpuclockid(3) makes of a process."""
-    return time.clock_gettime_ns((~pid << 3) | 2)
-
-
-def wrk_time(text, percent):
-    found = re.search(rf"^\s*{percent}%\s+([\d.]+)(us|ms|s)\s*$", text, re.MULTILINE)
-    return float(found[1]) * {"us": 1e3, "ms": 1e6, "s": 1e9}[found[2]]
-
-
-def under_wrk(row, server, cpus, options):
-    """One thread of wrk; it takes whole seconds."""
-    command = [*on_cpus(cpus), "wrk", "-t1", f"-c{row.conns}",
-               f"-d{math.ceil(options.seconds)}s", "--latency", f"http://127.0.0.1:{server.port}/"]
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    client, before = usage.ru_utime + usage.ru_stime, cpu_ns(server.pid)
-    text = run_tool(command, options.timeout)
-    spent = cpu_ns(server.pid) - before
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    requests = max(1, int(re.search(r"(\d+) requests in", text)[1]))
-    errors = re.findall(r"(Socket errors: .*|Non-2xx.*)", text)
-    if errors:
-        raise RuntimeError("; ".join(errors))
-    return {"requests": requests, "server_ns": spent / requests,
-            "client_ns": (usage.ru_utime + usage.ru_stime - client) * 1e9 / requests,
-            "p50_ns": wrk_time(text, 50), "p99_ns": wrk_time(text, 99),
-            "rate": float(re.search(r"Requests/sec:\s+([\d.]+)", text)[1])}
-
-
 def measure(servers, load, side, row, procs, options):
-    env = {**os.environ, PROCS_VARIABLE[side]: str(procs)}
+    env = dict(os.environ)
+    if side in PROCS_VARIABLE:
+        env[PROCS_VARIABLE[side]] = str(procs)
     server_cpus, client_cpus = placement(procs, options)
-    with Server(servers[side][row.mode], env, server_cpus) as server:
+    with net_loads.Server(servers[side][row.mode], env, server_cpus) as server:
         if row.tool == "wrk":
-            return under_wrk(row, server, client_cpus, options)
-        found = under_load(load, row, server, client_cpus, options)
+            return net_loads.under_wrk(row, server, client_cpus, options)
+        if row.tool == "redis-benchmark":
+            return net_loads.under_redis(row, server, client_cpus, options)
+        found = net_loads.under_load(load, row, server, client_cpus, options)
     if found["errors"]:
         raise RuntimeError(f"{found['errors']} of {row.conns} connections failed")
     return found
@@ -271,13 +195,16 @@ def lines_of(row, procs, sides, missing, results):
 
 def table(rows, servers, missing, options, results):
     """(lines, number of targets met, number missed)."""
-    sides = [s for s in SIDES if s in servers or s in missing]
+    modes = {row.mode for row in rows}
+    sides = [s for s in SIDES if modes & set(servers.get(s, ()))
+             or (s in missing and (s != "redis" or "redis" in modes))]
     head = ["benchmark", "procs", *sides, *("/" + s for s in sides if s != "vole"), "target", ""]
     body, passed = [], []
     for row in rows:
         for procs in row.procs(options):
             for cells, judged in lines_of(row, procs, sides, missing, results):
-                body.append([*cells, " ".join(f"<= {target:g} {peer}" for peer, _, target, _ in judged),
+                wanted = [f"<= {target:g} {peer}" for peer, _, target, _ in judged]
+                body.append([*cells, " ".join(wanted),
                              " ".join("met" if ok else "MISSED" for *_, ok in judged)])
                 passed += [ok for *_, ok in judged]
     return driver.aligned(head, body), passed.count(True), passed.count(False)
@@ -320,7 +247,7 @@ def arguments(argv):
     parser = argparse.ArgumentParser(
         prog="bench net", description="Vole's net beside Go's and a hand-written epoll loop.")
     parser.add_argument("name", nargs="*", help="only benchmarks whose name contains NAME: "
-                        "echo, hello (HTTP by hand), http (all of HTTP/1.1), wrk, idle")
+                        "echo, hello (HTTP by hand), http (all of HTTP/1.1), wrk, idle, redis")
     parser.add_argument("--build-dir", type=Path, default=driver.ROOT / "build" / "release")
     parser.add_argument("--json", metavar="FILE", help="write everything measured to FILE")
     parser.add_argument("--conns", type=numbers, default=[1, 64, 1000],
@@ -370,12 +297,12 @@ def main(argv):
         print("\ninterrupted: what was measured so far", file=sys.stderr)
     lines, met, missed = table(rows, servers, missing, options, results)
     print("\n".join(driver.heading(info, servers, missing)))
-    for what in ("vole", "wrk"):
-        if what in missing:
-            print(f"{what} is absent: {missing[what]}")
+    for what, why in missing.items():
+        if what != "go":  # the heading has said so
+            print(f"{what} is absent: {why}")
     print("\n".join(["", *lines, ""]))
-    print(f"{met} of {met + missed} targets met; CPU time and memory: the least of {options.rounds} "
-          "interleaved rounds; latency and rate: the median")
+    print(f"{met} of {met + missed} targets met; {options.rounds} interleaved rounds: CPU time and "
+          "memory are the least of them, latency and rate the median")
     for failure in results.failures:
         print("failed: " + failure)
     if options.json:
