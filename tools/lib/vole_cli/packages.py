@@ -49,6 +49,9 @@ PEERS = {
     "libboost-fiber-dev": ["/usr/include/boost/fiber/all.hpp"],
     "libboost-context-dev": ["/usr/include/boost/context/fiber.hpp"],
     "golang-go": ["go"],
+    "wrk": ["wrk"],
+    "redis-server": ["redis-server"],
+    "redis-tools": ["redis-benchmark"],
 }
 
 CLANG = {
