@@ -15,10 +15,12 @@ constexpr const char* too_many =
     "too many concurrent operations on a single file or socket (max 1048575)";
 
 // Its operations are parts of others, inside the runtime.
-bool enter(fd_lock& l, io_dir dir) {
+using entered = fd_lock::entered;
+entered try_enter(fd_lock& l, io_dir dir) {
     const inner::runtime_entry entry;
     return l.enter(dir);
 }
+bool enter(fd_lock& l, io_dir dir) { return try_enter(l, dir) == entered::yes; }
 bool leave(fd_lock& l, io_dir dir) {
     const inner::runtime_entry entry;
     return l.leave(dir);
@@ -152,23 +154,32 @@ TEST_CASE("NET-20 more than 2^20 - 1 who use it are too many") {
     CHECK(ok.text() == "");
 }
 
-TEST_CASE("NET-20 more than 2^20 - 1 who wait for a turn are too many") {
+TEST_CASE("NET-20 those who wait for a turn count as well") {
     findings ok;
-    for (const io_dir dir : both_directions) {
+    run_on(1, [&] {
         fd_lock l;
-        ok(enter(l, dir));
-        const std::uint64_t before = state(l).load(inner::memory_order_relaxed);
-        // That many goroutines would be gigabytes: the count alone.
-        const std::uint64_t full = before | fd_lock::most << (dir == io_dir::read ? 23 : 43);
-        state(l).store(full, inner::memory_order_relaxed);
-        ok.throws<vole::runtime_error>(too_many, [&] { (void)enter(l, dir); });
-        ok.equal(state(l).load(inner::memory_order_relaxed), full);
-        const io_dir other = dir == io_dir::read ? io_dir::write : io_dir::read;
-        ok(enter(l, other));
-        ok(!leave(l, other));
-        state(l).store(before, inner::memory_order_relaxed);
-        ok(!leave(l, dir));
-    }
+        ok(enter(l, io_dir::read));
+        vole::wait_group waiters;
+        for (std::uint64_t i = 1; i <= 2; ++i) {
+            waiters.go([&] {
+                ok(enter(l, io_dir::read));
+                ok(!leave(l, io_dir::read));
+            });
+            await_waiting(l, io_dir::read, i);
+        }
+        for (std::uint64_t i = 3; i < fd_lock::most; ++i) {
+            if (!hold(l)) ok(false);
+        }
+        ok.throws<vole::runtime_error>(too_many, [&] { (void)enter(l, io_dir::read); });
+        ok.throws<vole::runtime_error>(too_many, [&] { (void)hold(l); });
+        // They get their turns all the same.
+        ok(!leave(l, io_dir::read));
+        waiters.wait();
+        for (std::uint64_t i = 3; i < fd_lock::most; ++i) {
+            if (let_go(l)) ok(false);
+        }
+        ok.equal(state(l).load(inner::memory_order_relaxed), std::uint64_t{0});
+    });
     CHECK(ok.text() == "");
 }
 
@@ -198,7 +209,7 @@ TEST_CASE("NET-21 a close wakes all who wait for a turn, in both directions") {
               for (const io_dir dir : both_directions) {
                   for (std::uint64_t i = 1; i <= 4; ++i) {
                       all.go([&, dir] {
-                          if (!enter(l, dir)) ++refused;
+                          if (try_enter(l, dir) == entered::closed) ++refused;
                       });
                       await_waiting(l, dir, i);
                   }
@@ -211,6 +222,38 @@ TEST_CASE("NET-21 a close wakes all who wait for a turn, in both directions") {
               ok(!let_go(l));
               ok(leave(l, io_dir::read));
           }) == "");
+}
+
+TEST_CASE("NET-21 a close waits for those, too, who waited for a turn") {
+    findings ok;
+    // On one P, where those who have been woken run when the others wait.
+    run_on(1, [&] {
+        fd_lock l;
+        ok(enter(l, io_dir::read));
+        int refused = 0;
+        int last = 0;
+        vole::wait_group all;
+        for (std::uint64_t i = 1; i <= 3; ++i) {
+            all.go([&] {
+                const entered e = try_enter(l, io_dir::read);
+                ok(e != entered::yes);
+                ++refused;
+                if (e != entered::closed_last) return;
+                ++last;
+                end(l);
+            });
+            await_waiting(l, io_dir::read, i);
+        }
+        ok(close(l));
+        ok(!leave(l, io_dir::read));
+        ok(!let_go(l));
+        ok.equal(refused, 0);
+        await_end(l);
+        ok.equal(refused, 3);
+        ok.equal(last, 1);
+        all.wait();
+    });
+    CHECK(ok.text() == "");
 }
 
 TEST_CASE("NET-21 a close waits for the last one who uses it") {
@@ -254,7 +297,9 @@ TEST_CASE("NET-21 closing while others come and go: one of them is the last, and
                 all.go([&, k] {
                     const io_dir dir = k % 2 == 0 ? io_dir::read : io_dir::write;
                     for (;;) {
-                        if (!enter(l, dir)) return;
+                        const entered e = try_enter(l, dir);
+                        if (e == entered::closed_last) end_it();
+                        if (e != entered::yes) return;
                         ok(!gone);
                         if (leave(l, dir)) end_it();
                         if (!hold(l)) return;

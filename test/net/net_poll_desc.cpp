@@ -223,14 +223,17 @@ TEST_CASE("NET-8 nothing of its past is left in a descriptor that is used again"
           }) == "");
 }
 
-TEST_CASE("NET-8 events at the moment of reuse: late ones are dropped, none wakes a stranger twice") {
+TEST_CASE(
+    "NET-8 events at the moment of reuse: late ones are dropped, none wakes a stranger twice") {
     findings ok;
     run_on(2, [&] {
         quiet_desc d;
         std::uint64_t token = 0;
         duel(
             scaled(5000), [&] { token = inner::token_of(d); }, [&] { d.reopen(); },
-            [&] { deliver({token, dir_both, true, true}); });
+            [&] {
+                deliver({token, dir_both, true, true});
+            });
         // Whatever the last one did came before the last reuse, or found another tag; `ready` may be left.
         d.reopen();
         ok(d.get()->short_read_is_all());
@@ -280,7 +283,8 @@ TEST_CASE("NET-7 closing at the moment of waiting is not missed") {
         for (const io_dir dir : both_directions) {
             duel(
                 scaled(10'000), [&] { d.reopen(); },
-                [&] { ok.equal(await_event(d, dir), std::string("closed")); }, [&] { end_waits(d); });
+                [&] { ok.equal(await_event(d, dir), std::string("closed")); },
+                [&] { end_waits(d); });
         }
         ok.equal(inner::io_waiters(), 0u);
     });
@@ -372,7 +376,8 @@ TEST_CASE("NET-40 a deadline that passes while nobody waits is noticed by the ne
     CHECK(everywhere([](findings& ok) {
               const quiet_desc d;
               set_limits(d, dir_both, in_ns(100us));
-              wait_until([&] { return try_first(d, io_dir::read) == "timeout"; }, "a deadline to pass");
+              wait_until([&] { return try_first(d, io_dir::read) == "timeout"; },
+                         "a deadline to pass");
               ok.equal(await_event(d, io_dir::read), std::string("timeout"));
               // Both have an alarm of their own, due at the same time.
               wait_until([&] { return try_first(d, io_dir::write) == "timeout"; }, "the other one");
@@ -469,7 +474,8 @@ TEST_CASE("NET-45 two set a deadline at once: the alarm follows the one that hol
     CHECK(ok.text() == "");
 }
 
-TEST_CASE("NET-45 a deadline that comes due and is moved at the same moment: one of the two holds") {
+TEST_CASE(
+    "NET-45 a deadline that comes due and is moved at the same moment: one of the two holds") {
     findings ok;
     run_on(3, [&] {
         const quiet_desc d;
@@ -501,7 +507,8 @@ TEST_CASE("NET-45 deadlines, events and waits at once: each wait ends, and the c
         for (const io_dir dir : both_directions) {
             all.go([&, dir] {
                 while (!stop) {
-                    const std::string s = try_first(d, dir) == "ready" ? await_event(d, dir) : "timeout";
+                    const std::string s =
+                        try_first(d, dir) == "ready" ? await_event(d, dir) : "timeout";
                     ok(s == "ready" || s == "timeout", s);
                     vole::gosched();
                 }

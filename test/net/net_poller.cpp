@@ -322,14 +322,20 @@ TEST_CASE("child: main waits, two threads read and close", "[.child]") {
         half_pipe silent;
         std::thread reader([&] { (void)read(silent.in, 1); });
         wait_until([] { return inner::io_waiters() == 1; }, "the reader");
+        std::atomic<std::uint64_t> main_id{0};
         std::thread closer([&] {
             // Main has gone to sleep, and its thread keeps watch for the reader.
+            wait_until([&] { return main_id != 0; }, "main to begin");
+            parked_as(main_id, "chan receive");
             await_keeper_polls();
             (void)close(silent.in);
             reader.join();
         });
         closer.detach();
-        vole::run({.max_procs = 1}, [] { (void)vole::make_chan<int>().recv(); });
+        vole::run({.max_procs = 1}, [&] {
+            main_id = vole::goroutine_id();
+            (void)vole::make_chan<int>().recv();
+        });
     });
 }
 TEST_CASE("NET-12 a deadlock is found when a thread closes what another thread waited for") {
