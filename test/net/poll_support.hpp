@@ -66,7 +66,7 @@ inline std::int64_t in_ns(clock::duration d) { return inner::timer_now() + d.cou
 inline std::uintptr_t waiter_of(const inner::poll_desc* d, io_dir dir) {
     return d->waiter[static_cast<std::size_t>(dir)].load(inner::memory_order_acquire);
 }
-inline bool is_parked(const inner::poll_desc* d, io_dir dir) { return waiter_of(d, dir) > 2; }
+inline bool is_parked(const inner::poll_desc* d, io_dir dir) { return waiter_of(d, dir) > 1; }
 inline void await_parked(const inner::poll_desc* d, io_dir dir, place where = here()) {
     wait_until([&] { return is_parked(d, dir); }, "somebody to wait for a descriptor", where);
 }

@@ -18,11 +18,33 @@ void install_poller(const poller* p) {
     if (sched.keeper_until.load(memory_order_seq_cst) != 0) wake_keeper();
 }
 
-// seq_cst: counted before watch_io looks for a keeper.
-void io_wait_begins() noexcept { sched.io_waiters.fetch_add(1, memory_order_seq_cst); }
-void io_waits_end(std::uint32_t n) noexcept { sched.io_waiters.fetch_sub(n, memory_order_relaxed); }
-// seq_cst: pairs with io_wait_begins; the thread has said before that its P is idle.
-std::uint32_t io_waiters() noexcept { return sched.io_waiters.load(memory_order_seq_cst); }
+void io_wait_begins() noexcept {
+    const M* m = current_m();
+    if (m != nullptr && m->p != nullptr) [[likely]] {
+        bump(m->p->stats.io_waits);
+    } else {
+        // seq_cst: counted before watch_io looks for a keeper.
+        sched.io_waits_ended.fetch_sub(1, memory_order_seq_cst);
+    }
+}
+// release: pairs with io_waiters().
+void io_waits_end(std::uint32_t n) noexcept {
+    sched.io_waits_ended.fetch_add(n, memory_order_release);
+}
+
+// Ended first: a wait that begins and ends meanwhile must not make the difference negative. A P's own thread sees what it
+// has counted; of another one it may miss the last: that thread comes here, too, before it sleeps. seq_cst: pairs with
+// io_wait_begins of threads; the caller has said before that its P is idle.
+std::uint32_t io_waiters() noexcept {
+    const std::uint64_t ended = sched.io_waits_ended.load(memory_order_seq_cst);
+    std::uint64_t begun = 0;
+    for (const auto& slot : sched.all_ps) {
+        const P* p = slot.load(memory_order_acquire);
+        if (p == nullptr) break;
+        begun += p->stats.io_waits.load(memory_order_relaxed);
+    }
+    return static_cast<std::uint32_t>(begun - ended);
+}
 
 void watch_io(bool leaving) noexcept {
     if (leaving) return;  // its thread comes by the keeper's door
@@ -33,9 +55,8 @@ void watch_io(bool leaving) noexcept {
 namespace {
 
 bool may_look() noexcept {
-    return sched.io_waiters.load(memory_order_relaxed) != 0 &&
-           sched.keeper_until.load(memory_order_relaxed) == 0 &&
-           sched.io.load(memory_order_relaxed) != nullptr;
+    return sched.io.load(memory_order_relaxed) != nullptr &&
+           sched.keeper_until.load(memory_order_relaxed) == 0 && io_waiters() != 0;
 }
 
 // One at a time; the others do without.

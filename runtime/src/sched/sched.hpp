@@ -47,6 +47,7 @@ struct p_stats {  // written by the P's owner only, read by anybody: relaxed, no
     atomic<std::uint64_t> switches{0}, direct{0}, steals{0}, stolen{0}, global_pops{0};
     atomic<std::uint64_t> created{0}, ended{0};
     atomic<std::uint64_t> object_hits{0}, object_misses{0};
+    atomic<std::uint64_t> io_waits{0};  // begun
 };
 inline void bump(atomic<std::uint64_t>& n, std::uint64_t by = 1) noexcept {
     n.store(n.load(memory_order_relaxed) + by, memory_order_relaxed);
@@ -123,14 +124,17 @@ struct scheduler {
     // The thread that waits for deadlines and the poller; one of idle_ms. keeper.cpp
     M* keeper VOLE_GUARDED_BY(mu) = nullptr;
     note keeper_note;
-    atomic<bool> keeper_polls{false};      // it sleeps in the poller
-    atomic<std::int64_t> keeper_until{0};  // no_deadline: for the poller only; 0: nobody keeps watch
+    atomic<bool> keeper_polls{false};  // it sleeps in the poller
+    atomic<std::int64_t> keeper_until{
+        0};  // no_deadline: for the poller only; 0: nobody keeps watch
 
     // Input and output: runtime/internal/netpoll.hpp
     atomic<const poller*> io{nullptr};
-    atomic<std::uint32_t> io_waiters{0};
-    atomic<bool> looking{false};         // somebody polls without waiting
-    atomic<std::int64_t> last_look{0};   // nanotime: when somebody last did
+    // Waits that have ended, less those of threads, which begin there, too: what the Ps have counted is more by those
+    // that have not. An atomic operation for each wait would be a cache line that all Ps fight for.
+    atomic<std::uint64_t> io_waits_ended{0};
+    atomic<bool> looking{false};        // somebody polls without waiting
+    atomic<std::int64_t> last_look{0};  // nanotime: when somebody last did
 
     // stop the world
     atomic<std::uint32_t> stop_wait{0};
