@@ -27,9 +27,15 @@ void io_wait_begins() noexcept {
         sched.io_waits_ended.fetch_sub(1, memory_order_seq_cst);
     }
 }
-// release: pairs with io_waiters().
 void io_waits_end(std::uint32_t n) noexcept {
-    sched.io_waits_ended.fetch_add(n, memory_order_release);
+    // seq_cst: with io_waiters(); and with keep_watch, which says that it keeps watch and then looks whether anybody waits.
+    sched.io_waits_ended.fetch_add(n, memory_order_seq_cst);
+    // A thread of ours asks for deadlocks when it goes to sleep. After another one the keeper has to, if it waits for
+    // nothing any more.
+    if (current_m() == nullptr && sched.keeper_until.load(memory_order_seq_cst) == no_deadline &&
+        io_waiters() == 0) {
+        wake_keeper();
+    }
 }
 
 // Ended first: a wait that begins and ends meanwhile must not make the difference negative. A P's own thread sees what it
@@ -44,6 +50,11 @@ std::uint32_t io_waiters() noexcept {
         begun += p->stats.io_waits.load(memory_order_relaxed);
     }
     return static_cast<std::uint32_t>(begun - ended);
+}
+
+void watch_for_all() noexcept {
+    watch_first_deadline();
+    if (io_waiters() != 0) watch_io(false);
 }
 
 void watch_io(bool leaving) noexcept {

@@ -279,8 +279,7 @@ inline bool timers_due_here(M* m) noexcept {
 }
 /// Any: whether something in p's heap is due.
 bool timers_due(const P* p) noexcept;
-/// Any: a P has become idle without a thread that looks for work, or the world goes on: makes sure that
-/// somebody watches.
+/// Any: makes sure that somebody watches.
 void watch_first_deadline() noexcept;
 /// Any: whether there are deadlines, dead ones among them perhaps.
 bool timers_pending() noexcept;
@@ -298,6 +297,9 @@ bool keep_watch(M* m) noexcept VOLE_EXCLUDES(sched.mu);
 void wake_keeper() noexcept;
 /// All other threads have gone to sleep: does the keeper keep watch for a good reason?
 void review_keeper() noexcept VOLE_EXCLUDES(sched.mu);
+/// Any: a P has become idle without a thread that looks for work, or the world goes on: makes sure that somebody watches
+/// the deadlines and the poller.
+void watch_for_all() noexcept;
 /// g0, with a P and nothing to run: looks for goroutines that can go on. True: they are in its queue.
 bool poll_here(M* m) noexcept;
 /// m's thread, with a P: queues what was found, and wakes another P if that is worth it.
