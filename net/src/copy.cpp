@@ -91,7 +91,7 @@ std::size_t drain(socket* to, const os_pipe_pair& pipe, std::size_t n, std::erro
     while (done < n) {
         const std::int64_t r = until_ready(to, io_dir::write, ec, [&] {
             sigpipe_guard guard;
-            return guard.note(splice_some(pipe.ends[0], to->fd, n - done));
+            return guard.note(splice_some(pipe.ends[0], to->fd, n - done), n - done);
         });
         if (r < 0) return done;
         done += static_cast<std::size_t>(r);
@@ -163,7 +163,7 @@ std::int64_t send_piece(socket* to, int file, std::size_t most, std::error_code&
             r = blocking([&]() -> sys::result {
                 sigpipe_guard guard;
                 const ssize_t n = ::sendfile(to->fd, file, nullptr, most);
-                return guard.note(n >= 0 ? n : -sys::result{errno});
+                return guard.note(n >= 0 ? n : -sys::result{errno}, most);
             });
         }
         if (r >= 0) {

@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstddef>
 #include <ctime>
 
 #include "net/src/sys.hpp"
@@ -25,7 +26,7 @@ class sigpipe_guard {
         pthread_sigmask(SIG_BLOCK, &pipe_, &before_);
     }
     ~sigpipe_guard() {
-        if (broken_ && !was_pending_) {
+        if (suspect_ && !was_pending_) {
             const timespec now{};
             while (sigtimedwait(&pipe_, nullptr, &now) < 0 && errno == EINTR) {
             }
@@ -34,15 +35,17 @@ class sigpipe_guard {
     }
     sigpipe_guard(const sigpipe_guard&) = delete;
     sigpipe_guard& operator=(const sigpipe_guard&) = delete;
-    sys::result note(sys::result r) noexcept {
-        broken_ = r == -EPIPE;
+    /// splice(2) to a socket writes piece by piece, and may raise it and yet say that something was written: so whoever gets
+    /// less than he wanted looks.
+    sys::result note(sys::result r, std::size_t wanted = 0) noexcept {
+        suspect_ = r < static_cast<sys::result>(wanted);
         return r;
     }
 
   private:
     sigset_t pipe_, before_;
     bool was_pending_ = false;
-    bool broken_ = false;
+    bool suspect_ = false;
 };
 
 }  // namespace vole::detail
