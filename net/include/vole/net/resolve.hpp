@@ -27,12 +27,15 @@ namespace vole::inline v0::net {
                                                 std::error_code& ec);
 
 /// The port of a service ("http"), or a number between 0 and 65535. network: "tcp" or "udp", with or without "4", "6".
+/// No text at all is 0. Names are looked for as they are, then in small letters. errc::unknown_network, errc::invalid_port (a
+/// number beyond that), errc::unknown_port.
 [[nodiscard]] std::uint16_t lookup_port(std::string_view network, std::string_view service);
 [[nodiscard]] std::uint16_t lookup_port(std::string_view network, std::string_view service,
                                         std::error_code& ec) noexcept;
 
 /// The endpoints that dial() would try for an address. network: as for dial() and dial_packet(); those with a "4" or "6"
-/// give one family only. Without a host: the unspecified address.
+/// give one family only. Without a host: the unspecified address. An IPv4 address in an IPv6 one ("::ffff:192.0.2.1") is an
+/// IPv4 address here. What the parts can fail with, and errc::unknown_network, errc::missing_address ("").
 [[nodiscard]] std::vector<endpoint> resolve(std::string_view network, std::string_view address);
 [[nodiscard]] std::vector<endpoint> resolve(std::string_view network, std::string_view address,
                                             const context& ctx, std::error_code& ec);
