@@ -34,6 +34,7 @@ struct settings {
 
 struct counters {
     std::atomic<std::uint64_t> connections = 0;  ///< accepted so far
+    std::atomic<std::uint64_t> open = 0;         ///< of these, not ended yet
     std::atomic<std::uint64_t> requests = 0;     ///< answered so far
 };
 

@@ -6,6 +6,7 @@
 //     curl -N http://127.0.0.1:8080/chunked?5 ; curl http://127.0.0.1:8080/stats
 #include <algorithm>
 #include <charconv>
+#include <cstdint>
 #include <exception>
 #include <iostream>
 #include <string>
@@ -47,10 +48,15 @@ http::router make_routes(const http::counters& counted) {
     });
     routes.add("/chunked", "GET, HEAD", count);
     routes.add("/stats", "GET, HEAD", [&counted](const request&, response& to) {
-        to.send(status::ok, plain,
-                "connections " + std::to_string(counted.connections) + "\nrequests " +
-                    std::to_string(counted.requests) + "\ngoroutines " +
-                    std::to_string(vole::num_goroutine()) + "\n");
+        std::string text;
+        const auto line = [&](std::string_view name, std::uint64_t n) {
+            text.append(name).append(" ").append(std::to_string(n)).append("\n");
+        };
+        line("connections", counted.connections);
+        line("open", counted.open);
+        line("requests", counted.requests);
+        line("goroutines", vole::num_goroutine());
+        to.send(status::ok, plain, text);
     });
     return routes;
 }
@@ -78,7 +84,9 @@ int main(int argc, char** argv) try {
         const vole::context ctx = signals.context();
         vole::net::listener listener = serving::listen(options);
         serving::serve(listener, ctx, options, [&](vole::net::conn& c, serving::session& s) {
-            counted.connections.fetch_add(1, std::memory_order_relaxed);
+            ++counted.connections;
+            ++counted.open;
+            vole::defer ended{[&] { --counted.open; }};
             http::connection(c, s, routes, settings, counted).serve();
         });
     });

@@ -72,6 +72,8 @@ void ping(call& c) {
         c.bulk(c.args[1]);
 }
 
+void echo(call& c) { c.bulk(c.args[1]); }
+
 void get(call& c) { value_or_nil(c, c.args[1]); }
 
 void mget(call& c) {
@@ -167,6 +169,7 @@ constexpr std::array known_commands{
     known_command{"ttl", 2, 2, ttl},         known_command{"ping", 1, 2, ping},
     known_command{"dbsize", 1, 1, dbsize},   known_command{"command", 1, any, command},
     known_command{"config", 2, any, config}, known_command{"quit", 1, any, quit},
+    known_command{"echo", 2, 2, echo},
 };
 
 std::string unknown(arguments args) {

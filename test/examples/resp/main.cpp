@@ -5,7 +5,7 @@
 //     redis-cli -p 6380 set greeting hello ex 60
 //     redis-benchmark -p 6380 -t set,get,incr -P 16
 //
-// GET SET DEL INCR EXPIRE TTL MGET PING DBSIZE QUIT. Unlike Redis it uses all processors; so MGET sees each key at
+// GET SET DEL INCR EXPIRE TTL MGET PING ECHO DBSIZE QUIT. Unlike Redis it uses all processors; so MGET sees each key at
 // a moment of its own.
 #include <algorithm>
 #include <chrono>

@@ -28,25 +28,36 @@ class stop_signals {
         signals_ = vole::net::adopt_conn(fd);
     }
 
+    /// Whoever waits is woken, and has left before the descriptor goes.
+    ~stop_signals() {
+        std::error_code ignored;
+        signals_.close(ignored);
+        watcher_.wait();
+    }
+    stop_signals(const stop_signals&) = delete;
+    stop_signals& operator=(const stop_signals&) = delete;
+
     /// A context that the first signal cancels. A second one ends the process at once: somebody is in a hurry.
     vole::context context() {
         auto [ctx, cancel] = vole::with_cancel(vole::context::background());
-        vole::go({.name = "signals"}, [this, cancel = cancel] {
-            wait();
+        watcher_.go([this, cancel = cancel] {
+            if (!wait()) return;
             cancel();
-            wait();
-            std::_Exit(1);
+            if (wait()) std::_Exit(1);
         });
         return ctx;
     }
 
   private:
-    void wait() {
+    /// False: there will be none any more.
+    bool wait() {
         signalfd_siginfo info;
-        signals_.read_full(std::as_writable_bytes(std::span(&info, 1)));
+        std::error_code ec;
+        return signals_.read(std::as_writable_bytes(std::span(&info, 1)), ec) == sizeof info;
     }
 
     vole::net::conn signals_;
+    vole::wait_group watcher_;
 };
 
 }  // namespace serving
