@@ -210,6 +210,24 @@ def check_refused(program):
         equal(ask(wire, post(b"0123456789a")).status, 413)
 
 
+def check_last_answer(program):
+    """who is still sending when he is refused gets the answer, and no reset"""
+    def refused():
+        with server.connect() as wire:
+            r = ask(wire, get("/echo", f"Content-Length: {2 * MEGABYTE}\r\n", "POST"))
+            equal((r.status, r.closes), (413, True))
+            for _ in range(20):
+                wire.send(b"x" * 5000)
+            wire.end()
+            wire.must_end()
+
+    with Server(program) as server:
+        for _ in range(4):  # the server waits for half a second; once in a while, we may be slower
+            with contextlib.suppress(ConnectionError):
+                return refused()
+        refused()
+
+
 def check_deadlines(program):
     """who is silent, or slow, is not waited for"""
     with Server(program, "--idle", 0.2, "--head", 0.3, "--body", 0.3, "--write", 0.3) as server:
