@@ -97,6 +97,7 @@ int main(int argc, char** argv) try {
             how.timeout = s.dial;
             std::error_code ec;
             net::conn target = how.dial("tcp", s.target, ctx, ec);
+            if (ctx.err()) return;  // told to stop in the meantime
             if (ec) {
                 std::cerr << "proxy: " + s.target + ": " + ec.message() + '\n';
                 return;
