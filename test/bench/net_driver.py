@@ -87,7 +87,8 @@ def find_servers(build_dir, wanted):
     """{side: {mode: command}}, the load generator, {what: why it is missing}."""
     bench_dir = driver.build_vole(build_dir) / "net"
     ours, loop = str(bench_dir / "vole-net-bench"), str(bench_dir / "net-epoll")
-    servers = {"vole": {"echo": [ours, "echo"], "hello": [ours, "hello"]},
+    servers = {"vole": {"echo": [ours, "echo"], "hello": [ours, "hello"],
+                        "http": [str(bench_dir / "net-http")], "redis": [str(bench_dir / "net-resp")]},
                "epoll": {"echo": [loop, "echo"], "hello": [loop, "hello"]},
                "redis": {"redis": REDIS}}
     # On stacks that grow, where the compiler can do that.

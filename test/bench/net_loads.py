@@ -15,7 +15,7 @@ import time
 
 
 class Server:
-    """A server that runs until the end of a `with`. Its first line of output is the port, unless
+    """A server that runs until the end of a `with`. Its first line of output ends in the port, unless
     its command wants to be told: then one word is {port}."""
 
     def __init__(self, command, env, cpus):
@@ -35,7 +35,8 @@ class Server:
     def read_port(self):
         ready, _, _ = select.select([self.process.stdout], [], [], 10)
         line = self.process.stdout.readline().strip() if ready else ""
-        self.port = int(line) if line.isdigit() else 0
+        port = line.rpartition(":")[2]  # the examples say "listening on HOST:PORT"
+        self.port = int(port) if port.isdigit() else 0
         return self.port != 0
 
     def __exit__(self, kind, problem, trace):

@@ -31,6 +31,10 @@ TEST = {
     "librapidcheck-dev": ["/usr/include/rapidcheck.h"],
     "util-linux": ["setarch"],
     "gdb": ["gdb"],
+    # Clients that nobody here wrote, for the example servers.
+    "curl": ["curl"],
+    "wrk": ["wrk"],
+    "redis-tools": ["redis-cli", "redis-benchmark"],
 }
 
 ARM64 = {
