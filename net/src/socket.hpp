@@ -139,6 +139,7 @@ std::int64_t until_ready(socket* s, io_dir dir, std::error_code& ec, F&& call) {
 
 // ---- streams: stream.cpp --------------------------------------------------------------------
 std::size_t socket_read(socket* s, std::span<std::byte> to, std::error_code& ec);
+void socket_wait_readable(socket* s, std::error_code& ec);
 std::size_t socket_write(socket* s, std::span<const std::byte> from, std::error_code& ec);
 std::size_t socket_write_v(socket* s, std::span<const std::span<const std::byte>> from,
                            std::error_code& ec);

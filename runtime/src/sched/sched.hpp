@@ -77,6 +77,10 @@ struct alignas(64) P {
     std::uint64_t last_id = 0;
     slot_cache stacks[arena_kinds];           // by segment_kind
     object_magazine objects[object_classes];  // by size
+    // What the last look at the poller brought: netpoll.cpp
+    std::int64_t found_at = 0;
+    std::int64_t pace = 1'000'000;  // ns that each of them took, about
+    std::uint32_t found = 0;
     g_list free_gs;
     p_stats stats;
     run_queue runq;
@@ -298,7 +302,7 @@ void review_keeper() noexcept VOLE_EXCLUDES(sched.mu);
 void watch_for_all() noexcept;
 /// g0, with a P and nothing to run: looks for goroutines that can go on. True: they are in its queue.
 bool poll_here(M* m) noexcept;
-/// m's thread, with a P: queues what was found.
+/// m's thread, with a P: queues what was found, and wakes another P if that is worth it.
 void queue_found(M* m, g_list& found) noexcept;
 /// sysmon: looks if nobody else does. True: there were some.
 bool poll_for_all(std::int64_t now) noexcept;
