@@ -35,7 +35,11 @@ inline void EV_SET(struct kevent* k, std::uintptr_t ident, int filter, int flags
 
 int kqueue() noexcept;
 
+// A function of a struct's name, as the real one: a system's header may do that without a warning.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"
 /// Applies the changes, then waits for events if there is room for any. -1 and errno if a change cannot be applied and there
 /// is no room; else that is an event with EV_ERROR.
 int kevent(int kq, const struct kevent* changes, int nchanges, struct kevent* events, int nevents,
            const timespec* limit) noexcept;
+#pragma GCC diagnostic pop
