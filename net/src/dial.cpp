@@ -18,6 +18,7 @@
 #include <vole/sync.hpp>
 
 #include "net/src/fresh_fd.hpp"
+#include "net/src/share.hpp"
 #include "net/src/socket.hpp"
 
 namespace vole::inline v0 {
@@ -31,7 +32,6 @@ using namespace std::chrono_literals;
 using std::error_code;
 
 constexpr auto default_fallback_delay = 300ms;
-constexpr auto least_share = 2s;
 
 error_code ended(const context& ctx) {
     return ctx.err() == context_errc::deadline_exceeded ? errc::timeout : errc::canceled;
@@ -114,9 +114,7 @@ socket* dial_address(const target& t, const endpoint& address, const context& ct
 std::optional<clock::duration> share_of(const context& ctx, std::size_t n) {
     const auto until = ctx.deadline();
     if (!until) return std::nullopt;
-    const clock::duration left = *until - clock::now();
-    const clock::duration share = left / static_cast<std::int64_t>(n);
-    return std::max(share, std::min<clock::duration>(left, least_share));
+    return detail::share_of(*until - clock::now(), n);
 }
 
 socket* dial_serial(const target& t, std::span<const endpoint> all, const context& ctx,
