@@ -77,10 +77,11 @@ socket* dial_once(const target& t, const endpoint& to, const context& ctx, error
     if (!t.how.local.empty()) fd.bind(af, t.how.local, ec);
     socket_address address;
     if (!ec && !to_sockaddr(to, af, address)) ec = errc::invalid_address;
+    const bool at_once = !ec && begin_connect(fd.get(), address, ec);
     socket* s = fd.become_socket(af, t.type, t.network, ec);
     if (s == nullptr) return nullptr;
     socket_owner mine{s};
-    socket_connect(s, address, ctx, ec);
+    if (!at_once) await_connected(s, ctx, ec);
     if (ec) return nullptr;
     s->connected = true;
     s->local = local_endpoint_of(s->fd);
