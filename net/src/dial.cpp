@@ -243,7 +243,7 @@ socket* dial_all(const target& t, std::vector<endpoint> all, const context& ctx,
 // The caller's context, with what the dialer says of time.
 std::pair<context, cancel_func> limited(const dialer& how, const context& ctx) {
     clock::time_point until = how.deadline;
-    if (how.timeout > 0ns) {
+    if (how.timeout != 0ns) {
         const auto now = clock::now();
         // Too far to be said: no limit.
         const auto end =
