@@ -41,10 +41,10 @@ bool is_any(const endpoint& e) noexcept {
     return std::ranges::all_of(e.address(), [](std::uint8_t byte) { return byte == 0; });
 }
 
-// To no address in particular means to this machine.
-endpoint reachable(const endpoint& e, const char* network) noexcept {
+// To no address in particular means to this machine, in the family of the address that one comes from.
+endpoint reachable(const endpoint& e, const char* network, const endpoint& from) noexcept {
     if (e.family() == family::local || !is_any(e)) return e;
-    const bool six = std::string_view(network).ends_with('6');
+    const bool six = std::string_view(network).ends_with('6') || from.family() == family::ipv6;
     return six ? endpoint::ipv6({0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}, e.port())
                : endpoint::ipv4({127, 0, 0, 1}, e.port());
 }
@@ -96,7 +96,7 @@ bool has_dialled_itself(const socket* s, const target& t) noexcept {
 
 socket* dial_address(const target& t, const endpoint& address, const context& ctx, error_code& ec) {
     constexpr int tries = 3;
-    const endpoint to = reachable(address, t.network);
+    const endpoint to = reachable(address, t.network, t.how.local);
     socket* s = nullptr;
     for (int i = 0; i < tries; ++i) {
         if (s != nullptr) socket_destroy(s);
@@ -281,7 +281,8 @@ socket* dial_name(const dialer& how, std::string_view network, std::string_view 
         return nullptr;
     }
     if (!how.local.empty() && how.local.family() != family::local && !is_any(how.local)) {
-        std::erase_if(all, [&](const endpoint& e) { return e.family() != how.local.family(); });
+        std::erase_if(
+            all, [&](const endpoint& e) { return e.family() != how.local.family() && !is_any(e); });
         if (all.empty()) {
             ec = errc::address_mismatch;
             return nullptr;
