@@ -13,6 +13,7 @@
 
 #include <vole/runtime.hpp>
 
+#include "net/src/sigpipe_guard.hpp"
 #include "net/src/socket.hpp"
 #include "net/src/sys.hpp"
 #include "runtime/internal/deep.hpp"
@@ -88,8 +89,10 @@ std::size_t drain(socket* to, const os_pipe_pair& pipe, std::size_t n, std::erro
     }
     std::size_t done = 0;
     while (done < n) {
-        const std::int64_t r = until_ready(
-            to, io_dir::write, ec, [&] { return splice_some(pipe.ends[0], to->fd, n - done); });
+        const std::int64_t r = until_ready(to, io_dir::write, ec, [&] {
+            sigpipe_guard guard;
+            return guard.note(splice_some(pipe.ends[0], to->fd, n - done), n - done);
+        });
         if (r < 0) return done;
         done += static_cast<std::size_t>(r);
     }
@@ -158,8 +161,9 @@ std::int64_t send_piece(socket* to, int file, std::size_t most, std::error_code&
         sys::result r = -EAGAIN;
         if (st == io_status::ready) {
             r = blocking([&]() -> sys::result {
+                sigpipe_guard guard;
                 const ssize_t n = ::sendfile(to->fd, file, nullptr, most);
-                return n >= 0 ? n : -sys::result{errno};
+                return guard.note(n >= 0 ? n : -sys::result{errno}, most);
             });
         }
         if (r >= 0) {

@@ -74,21 +74,23 @@ void end_descriptor(socket* s) noexcept {
 }
 
 namespace {
-// False: it was closed.
-bool close_and_wait(socket* s) noexcept {
-    const runtime_pin pin;
-    if (!s->lock.close()) return false;
-    evict(s->pd);
-    if (s->lock.let_go()) end_descriptor(s);
-    s->lock.await_end();
-    return true;
-}
-
 void unlink_path(const socket* s) noexcept {
     if (s->unlink_on_close && s->local.family() == net::family::local &&
         s->local.path()[0] != '@') {
         ::unlink(s->local.path().c_str());
     }
+}
+
+// False: it was closed. What only one of several who close it may do: `then`, while the descriptor is still open.
+template <class Then>
+bool close_and_wait(socket* s, Then then) noexcept {
+    const runtime_pin pin;
+    if (!s->lock.close()) return false;
+    then();
+    evict(s->pd);
+    if (s->lock.let_go()) end_descriptor(s);
+    s->lock.await_end();
+    return true;
 }
 }  // namespace
 
@@ -97,13 +99,8 @@ void socket_let_go(socket* s) noexcept {
 }
 
 void socket_close(socket* s, std::error_code& ec) noexcept {
-    if (s->lock.is_closed()) {
-        ec = net::errc::closed;
-        return;
-    }
-    // Before it is closed: afterwards the path may be somebody else's.
-    unlink_path(s);
-    if (close_and_wait(s)) {
+    // The path goes before the descriptor: afterwards it may be somebody else's.
+    if (close_and_wait(s, [s] { unlink_path(s); })) {
         ec.clear();
     } else {
         ec = net::errc::closed;
@@ -117,8 +114,7 @@ void socket_destroy(socket* s) noexcept {
 }
 
 int socket_release(socket* s, std::error_code& ec) noexcept {
-    s->released = true;
-    if (!close_and_wait(s)) {
+    if (!close_and_wait(s, [s] { s->released = true; })) {
         ec = net::errc::closed;
         return -1;
     }

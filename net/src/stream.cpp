@@ -6,10 +6,7 @@
 // other kinds stop short for reasons of their own (AF_UNIX: where the sender's credentials change).
 //
 // Stack: goroutine or thread; what parks here may run on a stack of 2 KiB.
-#include <climits>
-#include <csignal>
-#include <ctime>
-
+#include "net/src/sigpipe_guard.hpp"
 #include "net/src/socket.hpp"
 #include "net/src/sys.hpp"
 #include "runtime/internal/deep.hpp"
@@ -32,39 +29,6 @@ bool await_edge(socket* s, std::error_code& ec) {
     ec = error_of(st);
     return false;
 }
-
-// Writing to a pipe without readers raises SIGPIPE, and there is no flag against it: blocked for this thread, and taken
-// back if it was not there before.
-class sigpipe_guard {
-  public:
-    sigpipe_guard() noexcept {
-        sigemptyset(&pipe_);
-        sigaddset(&pipe_, SIGPIPE);
-        sigset_t pending;
-        sigpending(&pending);
-        was_pending_ = sigismember(&pending, SIGPIPE) == 1;
-        pthread_sigmask(SIG_BLOCK, &pipe_, &before_);
-    }
-    ~sigpipe_guard() {
-        if (broken_ && !was_pending_) {
-            const timespec now{};
-            while (sigtimedwait(&pipe_, nullptr, &now) < 0 && errno == EINTR) {
-            }
-        }
-        pthread_sigmask(SIG_SETMASK, &before_, nullptr);
-    }
-    sigpipe_guard(const sigpipe_guard&) = delete;
-    sigpipe_guard& operator=(const sigpipe_guard&) = delete;
-    sys::result note(sys::result r) noexcept {
-        broken_ = r == -EPIPE;
-        return r;
-    }
-
-  private:
-    sigset_t pipe_, before_;
-    bool was_pending_ = false;
-    bool broken_ = false;
-};
 
 [[gnu::noinline]] sys::result write_file(int fd, const iovec* from, int n) noexcept {
     sys::result r = 0;
@@ -111,6 +75,17 @@ std::size_t socket_read(socket* s, std::span<std::byte> to, std::error_code& ec)
     const auto got = static_cast<std::size_t>(n);
     s->drained = s->short_is_all && got != 0 && got < most;
     return got;
+}
+
+void socket_wait_readable(socket* s, std::error_code& ec) {
+    const runtime_entry entry;
+    const socket_use turn(s, io_dir::read);
+    if (!turn.good()) [[unlikely]] {
+        ec = net::errc::closed;
+        return;
+    }
+    if (s->drained && !await_edge(s, ec)) return;
+    (void)until_ready(s, io_dir::read, ec, [&] { return sys::poll_in(s->fd); });
 }
 
 std::size_t socket_write(socket* s, std::span<const std::byte> from, std::error_code& ec) {
