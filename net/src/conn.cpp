@@ -185,6 +185,15 @@ std::size_t conn::read(std::span<std::byte> to) {
     return n;
 }
 
+void conn::wait_readable(std::error_code& ec) {
+    if (socket* s = socket_of(it_, ec); s != nullptr) socket_wait_readable(s, ec);
+}
+void conn::wait_readable() {
+    std::error_code ec;
+    wait_readable(ec);
+    check(ec, "read", it_);
+}
+
 std::size_t conn::read_full(std::span<std::byte> to, std::error_code& ec) {
     std::size_t done = 0;
     do {

@@ -15,23 +15,23 @@ namespace {
 constexpr std::size_t index_of(io_dir d) noexcept { return static_cast<std::size_t>(d); }
 }  // namespace
 
-bool fd_lock::enter_slow(io_dir dir) {
+fd_lock::entered fd_lock::enter_slow(io_dir dir) {
+    std::uint64_t mine = 0;  // `use` once it has waited
     for (;;) {
         std::uint64_t seen = state_.load(memory_order_relaxed);
-        if ((seen & closed_bit) != 0) return false;
-        const bool waits = (seen & taken_bit(dir)) != 0;
-        std::uint64_t next = 0;
-        if (waits) {
-            if ((seen & wait_mask(dir)) == wait_mask(dir)) throw_too_many();
-            next = seen + wait(dir);
-        } else {
-            if ((seen & use_mask) == use_mask) throw_too_many();
-            next = (seen | taken_bit(dir)) + use;
+        if ((seen & closed_bit) != 0) {
+            return mine != 0 && let_go() ? entered::closed_last : entered::closed;
         }
+        // Those who wait are counted with those who use it, so that the other count cannot overflow.
+        if (mine == 0 && (seen & use_mask) == use_mask) throw_too_many();
+        const bool waits = (seen & taken_bit(dir)) != 0;
+        const std::uint64_t next =
+            (waits ? seen + wait(dir) : seen | taken_bit(dir)) + (use - mine);
         if (!state_.compare_exchange_weak(seen, next, memory_order_acquire, memory_order_relaxed)) {
             continue;
         }
-        if (!waits) return true;
+        if (!waits) return entered::yes;
+        mine = use;
         sema_acquire(&turn_[index_of(dir)], wait_reason::io);
     }
 }

@@ -4,6 +4,8 @@
 // One word: closed, a bit for each direction that is taken, how many use it, and how many wait for each direction. Whoever
 // leaves a direction wakes one who waits for it, whom it has taken out of the count; he tries again.
 //
+// Who waits uses it, too: he looks at the word when he wakes, perhaps long after a close, which must not be over before.
+//
 // Locks: buckets of the wait table, for those who wait. Stack: goroutine or thread, inside the runtime.
 #pragma once
 
@@ -19,8 +21,10 @@ class fd_lock {
   public:
     static constexpr std::uint64_t most = (1 << 20) - 1;
 
-    /// Takes the direction, after those who came before. False: it is closed. Throws runtime_error if 2^20 - 1 use it or wait.
-    bool enter(io_dir dir);
+    enum class entered : std::uint8_t { yes, closed, closed_last };
+    /// Takes the direction, after those who came before. closed_last: the caller has waited, and was the last: as leave().
+    /// Throws runtime_error if 2^20 - 1 use it or wait.
+    [[nodiscard]] entered enter(io_dir dir);
     /// True: it is closed, and the caller was the last: it ends the descriptor, then calls ended().
     [[nodiscard]] bool leave(io_dir dir) noexcept;
 
@@ -50,7 +54,7 @@ class fd_lock {
     }
     static constexpr std::uint64_t wait_mask(io_dir d) noexcept { return most * wait(d); }
 
-    bool enter_slow(io_dir dir);
+    entered enter_slow(io_dir dir);
     bool leave_slow(io_dir dir) noexcept;
     void sema_acquire_end();
 
@@ -59,12 +63,12 @@ class fd_lock {
     std::uint32_t end_ = 0;
 };
 
-inline bool fd_lock::enter(io_dir dir) {
+inline fd_lock::entered fd_lock::enter(io_dir dir) {
     std::uint64_t free = 0;
     // acquire: pairs with the release of whoever had it before.
     if (state_.compare_exchange_strong(free, taken_bit(dir) | use, memory_order_acquire,
                                        memory_order_relaxed)) [[likely]] {
-        return true;
+        return entered::yes;
     }
     return enter_slow(dir);
 }

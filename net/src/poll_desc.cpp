@@ -19,7 +19,7 @@ VOLE_FITS_SMALL_STACK;
 
 namespace {
 
-enum : std::uintptr_t { nobody = 0, ready_now = 1, coming = 2 };  // above: a G
+enum : std::uintptr_t { nobody = 0, ready_now = 1 };  // above: a G
 
 constexpr std::size_t index_of(io_dir d) noexcept { return static_cast<std::size_t>(d); }
 
@@ -30,14 +30,16 @@ io_status status_of(std::uint32_t info, io_dir dir) noexcept {
     return io_status::ready;
 }
 
-// Takes who waits out; `next` is left behind. Null: nobody is parked there. The caller ends the wait that it counted.
-G* take_waiter(atomic<std::uintptr_t>& w, std::uintptr_t next) noexcept {
+// Takes who waits out. Null: nobody is parked there; then `otherwise` is left behind. The caller ends the wait that
+// was counted.
+G* take_waiter(atomic<std::uintptr_t>& w, std::uintptr_t otherwise) noexcept {
     std::uintptr_t seen = w.load(memory_order_seq_cst);
     for (;;) {
-        if (seen == ready_now || (seen == nobody && next == nobody)) return nullptr;
+        const std::uintptr_t next = seen > ready_now ? nobody : otherwise;
+        if (seen == ready_now || seen == next) return nullptr;
         // seq_cst: see the head of poll_desc.hpp; and what became ready happened before the waiter goes on.
         if (w.compare_exchange_weak(seen, next, memory_order_seq_cst, memory_order_seq_cst)) {
-            return seen > coming ? reinterpret_cast<G*>(seen) : nullptr;
+            return seen > ready_now ? reinterpret_cast<G*>(seen) : nullptr;
         }
     }
 }
@@ -50,28 +52,29 @@ void wake_waiter(atomic<std::uintptr_t>& w) noexcept {
 }
 
 struct waiting {
-    atomic<std::uintptr_t>* w;
+    poll_desc* d;
+    io_dir dir;
     bool leaving;
 };
 
 void commit_wait(G* g, void* p) noexcept {
     const waiting wait = *static_cast<const waiting*>(p);  // it lies on g's stack
+    atomic<std::uintptr_t>& w = wait.d->waiter[index_of(wait.dir)];
     io_wait_begins();
-    std::uintptr_t expected = coming;
-    // seq_cst: publishes g, parked as it is, to whoever takes it.
-    if (wait.w->compare_exchange_strong(expected, reinterpret_cast<std::uintptr_t>(g),
-                                        memory_order_seq_cst, memory_order_relaxed)) {
-        watch_io(wait.leaving);
+    std::uintptr_t expected = nobody;
+    // seq_cst: publishes g, parked as it is, to whoever takes it, before the look at info.
+    if (!w.compare_exchange_strong(expected, reinterpret_cast<std::uintptr_t>(g),
+                                   memory_order_seq_cst, memory_order_relaxed)) {
+        io_waits_end(1);
+        ready(g);
         return;
     }
-    io_waits_end(1);
-    ready(g);
-}
-
-void park_here(atomic<std::uintptr_t>& w) {
-    park_scope self;
-    waiting wait{&w, nothing_else_to_run()};
-    park(self.g(), commit_wait, &wait, wait_reason::io);
+    if (status_of(wait.d->info.load(memory_order_seq_cst), wait.dir) != io_status::ready)
+        [[unlikely]] {
+        wake_waiter(w);
+        return;
+    }
+    watch_io(wait.leaving);
 }
 
 }  // namespace
@@ -85,21 +88,17 @@ io_status prepare(poll_desc* d, io_dir dir) noexcept {
 
 io_status wait_ready(poll_desc* d, io_dir dir) {
     atomic<std::uintptr_t>& w = d->waiter[index_of(dir)];
-    for (;;) {
-        std::uintptr_t seen = ready_now;
-        // acquire: what made it ready happened before.
-        if (w.compare_exchange_strong(seen, nobody, memory_order_acquire, memory_order_relaxed)) {
-            return status_of(d->info.load(memory_order_acquire), dir);
-        }
-        if (seen != nobody) throw_runtime_error("runtime: double wait");
-        if (!w.compare_exchange_strong(seen, coming, memory_order_seq_cst, memory_order_relaxed)) {
-            continue;
-        }
-        if (status_of(d->info.load(memory_order_seq_cst), dir) == io_status::ready) park_here(w);
-        const bool woken = w.exchange(nobody, memory_order_acquire) == ready_now;
-        const io_status now = status_of(d->info.load(memory_order_acquire), dir);
-        if (woken || now != io_status::ready) return now;
+    std::uintptr_t seen = w.load(memory_order_relaxed);
+    if (seen > ready_now) throw_runtime_error("runtime: double wait");
+    // acquire: what made it ready happened before.
+    if (seen == ready_now &&
+        w.compare_exchange_strong(seen, nobody, memory_order_acquire, memory_order_relaxed)) {
+        return status_of(d->info.load(memory_order_acquire), dir);
     }
+    park_scope self;
+    waiting wait{d, dir, nothing_else_to_run()};
+    park(self.g(), commit_wait, &wait, wait_reason::io);
+    return status_of(d->info.load(memory_order_acquire), dir);
 }
 
 void evict(poll_desc* d) noexcept {
@@ -121,8 +120,25 @@ std::uint64_t token_of(const poll_desc* d) noexcept {
            reinterpret_cast<std::uintptr_t>(d);
 }
 
+namespace {
+poll_desc* desc_of(const io_event& e) noexcept {
+    return reinterpret_cast<poll_desc*>(e.token & address_mask);
+}
+}  // namespace
+
+void prefetch_desc(const io_event& e) noexcept { __builtin_prefetch(desc_of(e)); }
+
+void prefetch_waiter(const io_event& e) noexcept {
+    const auto& w =
+        desc_of(e)->waiter[index_of((e.ready & dir_read) != 0 ? io_dir::read : io_dir::write)];
+    // Whatever it is: a prefetch of an address that is none does nothing.
+    const std::uintptr_t g = w.load(memory_order_relaxed);
+    __builtin_prefetch(reinterpret_cast<const void*>(g), 1);
+    __builtin_prefetch(reinterpret_cast<const void*>(g + 64), 1);
+}
+
 std::uint32_t on_event(const io_event& e, g_list& runnable) noexcept {
-    auto* d = reinterpret_cast<poll_desc*>(e.token & address_mask);
+    poll_desc* d = desc_of(e);
     std::uint32_t info = d->info.load(memory_order_acquire);
     const std::uint32_t add =
         (e.error ? poll_desc::scan_error : 0) | (e.uncertain ? poll_desc::uncertain : 0);
@@ -138,6 +154,7 @@ std::uint32_t on_event(const io_event& e, g_list& runnable) noexcept {
         G* g = take_waiter(d->waiter[index_of(dir)], ready_now);
         if (g == nullptr) continue;
         ++ended;
+        __builtin_prefetch(g->sched.sp);
         make_runnable(g, runnable);
     }
     return ended;

@@ -3,19 +3,19 @@
 // For each direction a word, `waiter`, which is a binary semaphore:
 //   nobody   nobody waits, and nothing has happened
 //   ready    it has become ready, and nobody has used that yet
-//   coming   somebody is about to wait
 //   a G      it waits
 // Operations try first, and wait when the kernel says EAGAIN:
-//   prepare()   takes back `ready`, then
+//   prepare()     takes back `ready`, then
 //   the system call: what becomes ready from now on sets `ready` again, so no edge is lost (NET-5);
-//   wait()      consumes `ready`, or parks. Being woken for nothing is harmless: the call is tried again.
+//   wait_ready()  consumes `ready`, or parks. Being woken for nothing is harmless: the call is tried again.
 // One operation of a direction at a time: fd_lock.hpp sees to that.
 //
 // Who parks against who says that it is over (closing, a deadline; both in `info`):
-//   waiter: waiter = coming; look at info; park (coming -> G, by compare-and-swap: fails if it has been taken back)
-//   setter: info |= ...; look at waiter: a G is readied, `coming` is taken back
-// seq_cst, all four: one of the two sees the other. The poller sets `ready` by the same compare-and-swap, and needs no look
-// at info.
+//   waiter: waiter = G, once it is parked (by compare-and-swap: `ready` keeps it from that); look at info, and if it is over
+//           take the G out again
+//   setter: info |= ...; look at waiter, and take the G out
+// seq_cst, all four: one of the two sees the other, and one of them takes it. The poller takes it out by the same
+// compare-and-swap, and need not look at info.
 //
 // Memory is never given back, but used again: `info` has a tag, which the kernel's event brings along, so that one that
 // comes late for a descriptor that has been closed is not taken for another's (NET-8).
@@ -87,6 +87,8 @@ void set_deadlines(poll_desc* d, unsigned directions, std::int64_t when);
 
 /// What the poller's events call.
 std::uint64_t token_of(const poll_desc* d) noexcept;
+void prefetch_desc(const io_event& e) noexcept;
+void prefetch_waiter(const io_event& e) noexcept;
 /// Gives how many waits have ended.
 std::uint32_t on_event(const io_event& e, g_list& runnable) noexcept;
 

@@ -9,10 +9,10 @@
 //  - after: it runs on, since getaddrinfo(3) cannot be stopped, and stays in the table: who asks again joins it instead of
 //    taking a second thread for a name server that does not answer.
 //
-// The system is asked inside blocking(), and there on the thread's own stack: glibc's resolver wants more than the
-// 256 KiB of a goroutine in its worst case, a plug-in of the name service may want anything, and a thread has 8 MiB by
-// default. In that order: the thread comes back to the goroutine's stack before it asks for a P, so that the goroutine can
-// wait in a queue for one, and the thread do other work. So the threads are the scheduler's, which come and go as needed.
+// The system is asked inside blocking(), and there on the thread's own stack: nothing says how much the resolver and the
+// plug-ins of the name service want; they are written for the 8 MiB that a thread has by default, not for the 256 KiB of
+// a goroutine. In that order: the thread comes back to the goroutine's stack before it asks for a P, so that the goroutine
+// can wait in a queue for one, and the thread do other work. So the threads are the scheduler's, which come and go as needed.
 // Rejected: threads of our own. They would be a second pool beside that one, with a queue, an idle time and an end at
 // fork and exit of its own.
 //

@@ -88,7 +88,7 @@ class socket_use {
   public:
     /// Any time. Not good(): it is closed.
     explicit socket_use(socket* s) : s_(s), good_(s->lock.hold()) {}
-    socket_use(socket* s, io_dir dir) : s_(s), dir_(dir), turn_(true), good_(s->lock.enter(dir)) {}
+    socket_use(socket* s, io_dir dir) : s_(s), dir_(dir), turn_(true), good_(take_turn()) {}
     ~socket_use() {
         if (good_ && (turn_ ? s_->lock.leave(dir_) : s_->lock.let_go())) [[unlikely]]
             end_descriptor(s_);
@@ -98,6 +98,13 @@ class socket_use {
     bool good() const noexcept { return good_; }
 
   private:
+    bool take_turn() {
+        const fd_lock::entered e = s_->lock.enter(dir_);
+        if (e == fd_lock::entered::closed_last) [[unlikely]]
+            end_descriptor(s_);
+        return e == fd_lock::entered::yes;
+    }
+
     socket* s_;
     io_dir dir_ = io_dir::read;
     bool turn_ = false;
@@ -132,6 +139,7 @@ std::int64_t until_ready(socket* s, io_dir dir, std::error_code& ec, F&& call) {
 
 // ---- streams: stream.cpp --------------------------------------------------------------------
 std::size_t socket_read(socket* s, std::span<std::byte> to, std::error_code& ec);
+void socket_wait_readable(socket* s, std::error_code& ec);
 std::size_t socket_write(socket* s, std::span<const std::byte> from, std::error_code& ec);
 std::size_t socket_write_v(socket* s, std::span<const std::span<const std::byte>> from,
                            std::error_code& ec);

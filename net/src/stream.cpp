@@ -77,6 +77,17 @@ std::size_t socket_read(socket* s, std::span<std::byte> to, std::error_code& ec)
     return got;
 }
 
+void socket_wait_readable(socket* s, std::error_code& ec) {
+    const runtime_entry entry;
+    const socket_use turn(s, io_dir::read);
+    if (!turn.good()) [[unlikely]] {
+        ec = net::errc::closed;
+        return;
+    }
+    if (s->drained && !await_edge(s, ec)) return;
+    (void)until_ready(s, io_dir::read, ec, [&] { return sys::poll_in(s->fd); });
+}
+
 std::size_t socket_write(socket* s, std::span<const std::byte> from, std::error_code& ec) {
     const runtime_entry entry;
     const socket_use turn(s, io_dir::write);

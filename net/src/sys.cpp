@@ -2,6 +2,8 @@
 #include "net/src/sys.hpp"
 
 #include <cerrno>
+#include <ctime>
+#include <poll.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -16,6 +18,13 @@ namespace {
 result value_or_error(std::int64_t r) noexcept { return r >= 0 ? r : -result{errno}; }
 
 }  // namespace
+
+result poll_in(int fd) noexcept {
+    pollfd p{fd, POLLIN, 0};
+    const timespec now{};
+    const result r = value_or_error(syscall(SYS_ppoll, &p, 1, &now, nullptr, 0));
+    return r != 0 ? r : -result{EAGAIN};
+}
 
 #if defined(VOLE_TSAN)
 

@@ -28,6 +28,8 @@ result recv(int fd, msghdr* m) noexcept;
 /// Non-blocking and close-on-exec.
 result accept(int fd, sockaddr* from, socklen_t* size) noexcept;
 result connect(int fd, const sockaddr* to, socklen_t size) noexcept;
+/// -EAGAIN: there is nothing to read.
+result poll_in(int fd) noexcept;
 void close(int fd) noexcept;
 
 }  // namespace vole::detail::sys

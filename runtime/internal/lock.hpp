@@ -21,7 +21,17 @@
 
 namespace vole::inline v0::detail {
 
-enum class lock_rank : std::uint8_t { none, sema, timer, chan, poll, timer_heap, sched, arena, gslab };
+enum class lock_rank : std::uint8_t {
+    none,
+    sema,
+    timer,
+    chan,
+    poll,
+    timer_heap,
+    sched,
+    arena,
+    gslab
+};
 
 extern bool lock_ranks_checked;  // set once at start, before the first lock
 void lock_rank_enter(lock_rank r) noexcept;

@@ -164,15 +164,15 @@ def build_vole(build_dir):
     return build_dir / "test" / "bench"
 
 
-def build_go(bench_dir):
+def build_go(bench_dir, folder=HERE / "go", name="go-bench"):
     """(program, why there is none)."""
     if shutil.which("go") is None:
         return None, "not installed (Debian package golang-go)"
-    program = bench_dir / "go-bench"
+    program = bench_dir / name
     env = {**os.environ, "GOPROXY": "off", "GOFLAGS": "", "GOTOOLCHAIN": "local", "GOWORK": "off",
            "GOCACHE": str((bench_dir / "go-cache").resolve())}
     done = subprocess.run(["go", "build", "-buildvcs=false", "-o", str(program.resolve()), "."],
-                          cwd=HERE / "go", env=env, stdout=subprocess.PIPE,
+                          cwd=folder, env=env, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, check=False)
     if done.returncode != 0:
         return None, "did not build: " + done.stdout.strip().replace("\n", " ")
@@ -452,6 +452,11 @@ def table(rows, missing, options, results):
                 passed += [ok for *_, ok in judged]
                 body.append([*cells, " ".join(wanted),
                              " ".join("met" if ok else "MISSED" for *_, ok in judged)])
+    return aligned(head, body), passed.count(True), passed.count(False)
+
+
+def aligned(head, body):
+    """Lines of a table: names on the left, targets and verdicts on the right, numbers between."""
     widths = [max(len(line[i]) for line in [head, *body]) for i in range(len(head))]
     left = {0, len(head) - 2, len(head) - 1}
 
@@ -459,8 +464,7 @@ def table(rows, missing, options, results):
         return "  ".join(c.ljust(w) if i in left else c.rjust(w)
                          for i, (c, w) in enumerate(zip(cells, widths))).rstrip()
 
-    lines = [line(head), line(["-" * w for w in widths]), *map(line, body)]
-    return lines, passed.count(True), passed.count(False)
+    return [line(head), line(["-" * w for w in widths]), *map(line, body)]
 
 
 def heading(info, programs, missing):

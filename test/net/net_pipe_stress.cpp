@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <optional>
 
 namespace vole::test {
 
@@ -20,7 +21,7 @@ std::byte byte_at(std::uint64_t n) {
     return static_cast<std::byte>((n * 0x9E3779B97F4A7C15U) >> 56);
 }
 
-/// Whether all that f wants to have done is done even if it takes long: a byte-exact reader of the whole stream.
+/// Compares what was read with what was written.
 class exact_reader {
   public:
     void take(std::span<const std::byte> some) {
@@ -33,6 +34,9 @@ class exact_reader {
     bool good_ = true;
     std::uint64_t n_ = 0;
 };
+
+/// To copy it takes long enough for others to come.
+constexpr std::size_t long_text = 64 * 1024;
 
 struct frame {
     std::uint32_t writer;
@@ -183,36 +187,118 @@ TEST_CASE("NET-80 many readers and many writers: each byte comes to one reader",
     CHECK(text == "");
 }
 
+TEST_CASE("NET-80 as many reads as writes, and nobody else comes", "[net][pipe][stress]") {
+    findings ok;
+    run_on(4, [&] {
+        const std::string text(long_text, 'x');
+        const int rounds = stress_scaled(5000);
+        for (int n = 0; n < rounds; ++n) {
+            auto [a, b] = pipe();
+            wait_group all;
+            for (int i = 0; i < 3; ++i) {
+                all.go([&, &to = b] { ok.equal(read(to, long_text).n, long_text); });
+                all.go([&, &from = a] { ok.equal(write(from, text), wrote(long_text)); });
+            }
+            all.wait();
+        }
+    });
+    CHECK(ok.text() == "");
+}
+
 TEST_CASE("NET-80 close against a hand-over: both sides say the same", "[net][pipe][stress]") {
     findings ok;
     run_on(4, [&] {
+        const std::string text(long_text, 'x');
         two_ends ends;
-        result r;
-        result w;
+        for (const bool is_long : {false, true}) {
+            const std::size_t size = is_long ? long_text : 8;
+            const std::size_t part = size - 3;
+            for (int who = 0; who < 5; ++who) {
+                duel(
+                    stress_scaled(is_long ? 2000 : 20'000), [&] { ends = pipe(); },
+                    [&] {
+                        background writer(
+                            [&] { return write(ends.a, std::string_view(text).substr(0, size)); });
+                        // Not more than was written may be read, nor less.
+                        const result r = read(ends.b, part);
+                        const result w = writer.get();
+                        const errc why = who == 4 ? errc::timeout : errc::pipe_closed;
+                        ok(!r.ec || r.ec == why);
+                        ok(r.n == (r.ec ? 0 : part) || r == end_of_stream);
+                        ok.equal(w, failed(why, r.n));
+                    },
+                    [&] {
+                        switch (who) {
+                            case 0: ok(!close(ends.a)); break;
+                            case 1: ok(!close(ends.b)); break;
+                            case 2: ok(!close_write(ends.a)); break;
+                            case 3: ok(!close_read(ends.b)); break;
+                            default:
+                                ok(!write_deadline(ends.a, past));
+                                ok(!read_deadline(ends.b, past));
+                        }
+                    });
+            }
+        }
+    });
+    CHECK(ok.text() == "");
+}
+
+TEST_CASE("NET-80 close and deadline against a read from a write that waits",
+          "[net][pipe][stress]") {
+    findings ok;
+    run_on(4, [&] {
+        const std::string text(long_text, 'x');
+        two_ends ends;
+        std::optional<blocked> writer;
         for (int who = 0; who < 4; ++who) {
             duel(
-                stress_scaled(20'000), [&] { ends = pipe(); },
+                stress_scaled(300),
                 [&] {
-                    background writer([&] { return write(ends.a, "12345678"); });
-                    // Not more than was written may be read, nor less.
-                    r = read(ends.b, 5);
-                    w = writer.get();
-                    if (r.ec) {
-                        ok(r.ec == errc::pipe_closed);
-                        ok.equal(r.n, std::size_t{0});
-                    }
-                    ok(r.n == 0 || r.text == "12345");
-                    ok.equal(w, failed(errc::pipe_closed, r.n));
+                    ends = pipe();
+                    writer.emplace([&] { return write(ends.a, text); });
+                },
+                [&] {
+                    const std::size_t part = long_text - 3;
+                    const result r = read(ends.b, part);
+                    const errc why = who == 3 ? errc::timeout : errc::pipe_closed;
+                    ok(r.n == part || r.n == 0);
+                    ok(!r.ec || (r.ec == why && r.n == 0));
+                    ok.equal(writer->get(), failed(why, r.n));
+                    writer.reset();
                 },
                 [&] {
                     switch (who) {
                         case 0: ok(!close(ends.a)); break;
                         case 1: ok(!close(ends.b)); break;
                         case 2: ok(!close_write(ends.a)); break;
-                        default: ok(!close_read(ends.b)); break;
+                        default:
+                            ok(!write_deadline(ends.a, past));
+                            ok(!read_deadline(ends.b, past));
                     }
                 });
         }
+    });
+    CHECK(ok.text() == "");
+}
+
+TEST_CASE("NET-80 close against half closes of the same end: it is closed", "[net][pipe][stress]") {
+    findings ok;
+    run_on(4, [&] {
+        two_ends ends;
+        const std::error_code refused = errc::pipe_closed;
+        duel(
+            stress_scaled(20'000), [&] { ends = pipe(); },
+            [&] {
+                for (const std::error_code e : {close_read(ends.a), close_write(ends.a)}) {
+                    ok(!e || e == refused);
+                }
+                wait_until([&] { return deadline(ends.a, never) == refused; });
+                ok.equal(read(ends.a, 1), failed(errc::pipe_closed));
+                ok.equal(write(ends.a, "x"), failed(errc::pipe_closed));
+                ok.equal(read(ends.b, 1), end_of_stream);
+            },
+            [&] { ok(!close(ends.a)); });
     });
     CHECK(ok.text() == "");
 }
@@ -326,6 +412,22 @@ TEST_CASE("NET-45 many set deadlines at once: the last one counts", "[net][pipe]
         }
     });
     CHECK(text == "");
+}
+
+TEST_CASE("NET-45 two set deadlines at the same moment: the one that is left comes",
+          "[net][pipe][stress]") {
+    findings ok;
+    run_on(4, [&] {
+        auto [a, b] = pipe();
+        duel(
+            stress_scaled(20'000), [&, &end = b] { ok(!read_deadline(end, never)); },
+            [&, &end = b] {
+                ok(!read_deadline(end, in(2us)));
+                ok.equal(read(end, 1), failed(errc::timeout));
+            },
+            [&, &end = b] { ok(!read_deadline(end, in(30us))); });
+    });
+    CHECK(ok.text() == "");
 }
 
 TEST_CASE("NET-80 ends that go while deadlines come", "[net][pipe][stress]") {

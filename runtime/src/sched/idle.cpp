@@ -204,7 +204,7 @@ void hand_off(P* p) noexcept {
         work = other != nullptr && !other->runq.empty();
     }
     if (work) wake();
-    watch_first_deadline();
+    watch_for_all();
 }
 
 void stop_locked_m(M* m) noexcept {

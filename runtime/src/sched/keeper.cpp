@@ -132,8 +132,9 @@ bool keep_watch(M* m) noexcept {
     if (!is_needed(until) || !begin_keeping(m, until)) return false;
     for (;;) {
         g_list found;
-        // The second look, of the argument in timers.hpp: an earlier one may have come since.
-        if (first_deadline() >= until) sleep_until_event(until, found);
+        // The second look, of the argument in timers.hpp: an earlier one may have come since. Or the last one who waited for
+        // the poller has gone.
+        if (first_deadline() >= until && is_needed(until)) sleep_until_event(until, found);
         sched.keeper_note.clear();
         const kept how = end_keeping(m, &until, found.size != 0);
         share_out(m, how == kept::has_p, found);

@@ -18,11 +18,44 @@ void install_poller(const poller* p) {
     if (sched.keeper_until.load(memory_order_seq_cst) != 0) wake_keeper();
 }
 
-// seq_cst: counted before watch_io looks for a keeper.
-void io_wait_begins() noexcept { sched.io_waiters.fetch_add(1, memory_order_seq_cst); }
-void io_waits_end(std::uint32_t n) noexcept { sched.io_waiters.fetch_sub(n, memory_order_relaxed); }
-// seq_cst: pairs with io_wait_begins; the thread has said before that its P is idle.
-std::uint32_t io_waiters() noexcept { return sched.io_waiters.load(memory_order_seq_cst); }
+void io_wait_begins() noexcept {
+    const M* m = current_m();
+    if (m != nullptr && m->p != nullptr) [[likely]] {
+        bump(m->p->stats.io_waits);
+    } else {
+        // seq_cst: counted before watch_io looks for a keeper.
+        sched.io_waits_ended.fetch_sub(1, memory_order_seq_cst);
+    }
+}
+void io_waits_end(std::uint32_t n) noexcept {
+    // seq_cst: with io_waiters(); and with keep_watch, which says that it keeps watch and then looks whether anybody waits.
+    sched.io_waits_ended.fetch_add(n, memory_order_seq_cst);
+    // A thread of ours asks for deadlocks when it goes to sleep. After another one the keeper has to, if it waits for
+    // nothing any more.
+    if (current_m() == nullptr && sched.keeper_until.load(memory_order_seq_cst) == no_deadline &&
+        io_waiters() == 0) {
+        wake_keeper();
+    }
+}
+
+// Ended first: a wait that begins and ends meanwhile must not make the difference negative. A P's own thread sees what it
+// has counted; of another one it may miss the last: that thread comes here, too, before it sleeps. seq_cst: pairs with
+// io_wait_begins of threads; the caller has said before that its P is idle.
+std::uint32_t io_waiters() noexcept {
+    const std::uint64_t ended = sched.io_waits_ended.load(memory_order_seq_cst);
+    std::uint64_t begun = 0;
+    for (const auto& slot : sched.all_ps) {
+        const P* p = slot.load(memory_order_acquire);
+        if (p == nullptr) break;
+        begun += p->stats.io_waits.load(memory_order_relaxed);
+    }
+    return static_cast<std::uint32_t>(begun - ended);
+}
+
+void watch_for_all() noexcept {
+    watch_first_deadline();
+    if (io_waiters() != 0) watch_io(false);
+}
 
 void watch_io(bool leaving) noexcept {
     if (leaving) return;  // its thread comes by the keeper's door
@@ -33,9 +66,8 @@ void watch_io(bool leaving) noexcept {
 namespace {
 
 bool may_look() noexcept {
-    return sched.io_waiters.load(memory_order_relaxed) != 0 &&
-           sched.keeper_until.load(memory_order_relaxed) == 0 &&
-           sched.io.load(memory_order_relaxed) != nullptr;
+    return sched.io.load(memory_order_relaxed) != nullptr &&
+           sched.keeper_until.load(memory_order_relaxed) == 0 && io_waiters() != 0;
 }
 
 // One at a time; the others do without.
@@ -50,13 +82,34 @@ bool look(g_list& found) noexcept {
 
 }  // namespace
 
+namespace {
+
+// All that was found has been run: how long that took.
+void note_pace(M* m) noexcept {
+    P* p = m->p;
+    if (p->found == 0) return;
+    const std::int64_t each = (m->clock.now() - p->found_at) / p->found;
+    p->pace = (3 * p->pace + each) / 4;
+    p->found = 0;
+}
+
+}  // namespace
+
+// Another P costs a few microseconds to wake, and as much to go to sleep again: too much for a handful of requests that
+// take one each. So it depends on how long this P will be busy with them, which is how long those that come meanwhile
+// would wait, too. A guess that is wrong costs what sysmon needs to see it: 2.5 ms.
 void queue_found(M* m, g_list& found) noexcept {
-    const bool several = found.size > 1;
-    while (G* g = found.pop_front()) run_queue_put(m->p, g, false);
-    if (several) wake();
+    constexpr std::int64_t worth_waking_ns = 100'000;
+    P* p = m->p;
+    p->found = found.size;
+    p->found_at = m->clock.now();
+    const bool long_work = p->pace * found.size >= worth_waking_ns;
+    while (G* g = found.pop_front()) run_queue_put(p, g, false);
+    if (long_work) wake();
 }
 
 bool poll_here(M* m) noexcept {
+    note_pace(m);
     g_list found;
     if (!may_look() || !look(found)) return false;
     queue_found(m, found);

@@ -47,6 +47,7 @@ struct p_stats {  // written by the P's owner only, read by anybody: relaxed, no
     atomic<std::uint64_t> switches{0}, direct{0}, steals{0}, stolen{0}, global_pops{0};
     atomic<std::uint64_t> created{0}, ended{0};
     atomic<std::uint64_t> object_hits{0}, object_misses{0};
+    atomic<std::uint64_t> io_waits{0};  // begun
 };
 inline void bump(atomic<std::uint64_t>& n, std::uint64_t by = 1) noexcept {
     n.store(n.load(memory_order_relaxed) + by, memory_order_relaxed);
@@ -76,6 +77,10 @@ struct alignas(64) P {
     std::uint64_t last_id = 0;
     slot_cache stacks[arena_kinds];           // by segment_kind
     object_magazine objects[object_classes];  // by size
+    // What the last look at the poller brought: netpoll.cpp
+    std::int64_t found_at = 0;
+    std::int64_t pace = 1'000'000;  // ns that each of them took, about
+    std::uint32_t found = 0;
     g_list free_gs;
     p_stats stats;
     run_queue runq;
@@ -123,14 +128,17 @@ struct scheduler {
     // The thread that waits for deadlines and the poller; one of idle_ms. keeper.cpp
     M* keeper VOLE_GUARDED_BY(mu) = nullptr;
     note keeper_note;
-    atomic<bool> keeper_polls{false};      // it sleeps in the poller
-    atomic<std::int64_t> keeper_until{0};  // no_deadline: for the poller only; 0: nobody keeps watch
+    atomic<bool> keeper_polls{false};  // it sleeps in the poller
+    atomic<std::int64_t> keeper_until{
+        0};  // no_deadline: for the poller only; 0: nobody keeps watch
 
     // Input and output: runtime/internal/netpoll.hpp
     atomic<const poller*> io{nullptr};
-    atomic<std::uint32_t> io_waiters{0};
-    atomic<bool> looking{false};         // somebody polls without waiting
-    atomic<std::int64_t> last_look{0};   // nanotime: when somebody last did
+    // Waits that have ended, less those of threads, which begin there, too: what the Ps have counted is more by those
+    // that have not. An atomic operation for each wait would be a cache line that all Ps fight for.
+    atomic<std::uint64_t> io_waits_ended{0};
+    atomic<bool> looking{false};        // somebody polls without waiting
+    atomic<std::int64_t> last_look{0};  // nanotime: when somebody last did
 
     // stop the world
     atomic<std::uint32_t> stop_wait{0};
@@ -271,8 +279,7 @@ inline bool timers_due_here(M* m) noexcept {
 }
 /// Any: whether something in p's heap is due.
 bool timers_due(const P* p) noexcept;
-/// Any: a P has become idle without a thread that looks for work, or the world goes on: makes sure that
-/// somebody watches.
+/// Any: makes sure that somebody watches.
 void watch_first_deadline() noexcept;
 /// Any: whether there are deadlines, dead ones among them perhaps.
 bool timers_pending() noexcept;
@@ -290,9 +297,12 @@ bool keep_watch(M* m) noexcept VOLE_EXCLUDES(sched.mu);
 void wake_keeper() noexcept;
 /// All other threads have gone to sleep: does the keeper keep watch for a good reason?
 void review_keeper() noexcept VOLE_EXCLUDES(sched.mu);
+/// Any: a P has become idle without a thread that looks for work, or the world goes on: makes sure that somebody watches
+/// the deadlines and the poller.
+void watch_for_all() noexcept;
 /// g0, with a P and nothing to run: looks for goroutines that can go on. True: they are in its queue.
 bool poll_here(M* m) noexcept;
-/// m's thread, with a P: queues what was found.
+/// m's thread, with a P: queues what was found, and wakes another P if that is worth it.
 void queue_found(M* m, g_list& found) noexcept;
 /// sysmon: looks if nobody else does. True: there were some.
 bool poll_for_all(std::int64_t now) noexcept;

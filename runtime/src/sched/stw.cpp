@@ -138,7 +138,7 @@ void start_the_world(std::uint32_t procs) noexcept {
     }
     unlock_world();
     if (global) wake();
-    watch_first_deadline();  // nobody could be woken meanwhile
+    watch_for_all();  // nobody could be woken meanwhile
 }
 
 }  // namespace vole::detail

@@ -30,10 +30,10 @@ through sudo). Builds and compiled programs are kept under build/.
 """
 
 RUN_HELP = """\
-Compiles FILE against the Vole libraries and runs it with ARGS. Everything after FILE belongs to the
-program, options too. The program takes the place of this command: its exit status and signals are
-its own. Before that, exit status 2 means that FILE is missing or does not compile, 3 that this
-machine lacks something that could not be installed.
+Compiles FILE, or all C++ files of a folder, against the Vole libraries and runs the program with ARGS.
+Everything after FILE belongs to the program, options too. The program takes the place of this
+command: its exit status and signals are its own. Before that, exit status 2 means that FILE is
+missing or does not compile, 3 that this machine lacks something that could not be installed.
 
 A second run of the same file compiles nothing, unless the file, a header it includes, the libraries
 or the options changed.
@@ -91,8 +91,8 @@ def _parser():
                        help="only report; exit status 1 when something is missing")
     setup.set_defaults(call=_setup)
 
-    run = commands.add_parser("run", help="compile one C++ file and run it", formatter_class=raw,
-                              usage="vole run [options] FILE.cpp [ARGS ...]",
+    run = commands.add_parser("run", help="compile one C++ file, or a folder of them, and run it",
+                              formatter_class=raw, usage="vole run [options] FILE [ARGS ...]",
                               description=RUN_HELP)
     _add_build_options(run)
     run.add_argument("--stack", metavar="POLICY",

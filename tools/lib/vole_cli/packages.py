@@ -31,6 +31,10 @@ TEST = {
     "librapidcheck-dev": ["/usr/include/rapidcheck.h"],
     "util-linux": ["setarch"],
     "gdb": ["gdb"],
+    # Clients that nobody here wrote, for the example servers.
+    "curl": ["curl"],
+    "wrk": ["wrk"],
+    "redis-tools": ["redis-cli", "redis-benchmark"],
 }
 
 ARM64 = {
@@ -49,6 +53,9 @@ PEERS = {
     "libboost-fiber-dev": ["/usr/include/boost/fiber/all.hpp"],
     "libboost-context-dev": ["/usr/include/boost/context/fiber.hpp"],
     "golang-go": ["go"],
+    "wrk": ["wrk"],
+    "redis-server": ["redis-server"],
+    "redis-tools": ["redis-benchmark"],
 }
 
 CLANG = {

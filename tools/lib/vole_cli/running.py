@@ -1,4 +1,4 @@
-"""`vole run`: compile one file against the libraries, run it.
+"""`vole run`: compile one file, or all C++ files of a folder, against the libraries; run the program.
 
 The program is kept in build/run/, in a folder named after the file's path and the options. Beside
 it lie the list of files it was made of (the compiler's own, from -MMD) and a digest of their
@@ -9,6 +9,7 @@ its own.
 
 import hashlib
 import json
+import multiprocessing.pool
 import os
 import shutil
 import signal
@@ -77,21 +78,37 @@ def _prune(folder):
         shutil.rmtree(old, ignore_errors=True)
 
 
+def _sources(path):
+    """What a program is made of. A new file in the folder is a change, as one in a file is."""
+    return sorted(path.glob("*.cpp")) if path.is_dir() else [path]
+
+
+def _run_compiler(command, what):
+    command = [str(part) for part in command]
+    done = subprocess.run(command, stdout=sys.stderr, env=environment(), check=False)
+    if done.returncode != 0:
+        raise Failure(f"{what} does not compile; the command was\n  {shown(command)}", EXIT_USAGE)
+
+
 def _compile(config, source, home, salt, policy, faults):
     """Makes home/program; returns only when that worked."""
     compile_flags, link_flags = _library_flags(config, policy)
+    flags = [config.cxx, *_flags(config, faults)]
     work = home / f"new-{os.getpid()}"
     work.mkdir(parents=True)
+
+    def make_object(file):
+        depfile = work / (file.stem + ".d")
+        _run_compiler([*flags, *compile_flags, "-MMD", "-MF", depfile, "-c", file,
+                       "-o", work / (file.stem + ".o")], file)
+        return _read_depfile(depfile)
+
     try:
-        program, depfile = work / source.stem, work / "depfile"
-        command = [config.cxx, *_flags(config, faults), *compile_flags, "-MMD", "-MF", depfile,
-                   source, "-o", program, *link_flags]
-        command = [str(part) for part in command]
-        done = subprocess.run(command, stdout=sys.stderr, env=environment(), check=False)
-        if done.returncode != 0:
-            raise Failure(f"{source} does not compile; the command was\n  {shown(command)}",
-                          EXIT_USAGE)
-        inputs = _read_depfile(depfile)
+        program, sources = work / source.stem, _sources(source)
+        with multiprocessing.pool.ThreadPool(os.cpu_count()) as pool:
+            inputs = sorted({name for names in pool.map(make_object, sources) for name in names})
+        objects = [work / (file.stem + ".o") for file in sources]
+        _run_compiler([*flags, *objects, "-o", program, *link_flags], source)
         made_of = {"inputs": inputs, "digest": _digest(inputs + _archives(config), salt)}
         # The program first: a list without its program is only a reason to compile again.
         program.replace(home / source.stem)
@@ -119,15 +136,16 @@ def program_for(config, source, policy=None, faults=False):
     """Path of the up-to-date program made of `source`."""
     if not source.exists():
         raise Failure(f"no such file: {source}", EXIT_USAGE)
-    if source.is_dir():
-        raise Failure(f"{source} is a folder; give one C++ file", EXIT_USAGE)
+    if not _sources(source):
+        raise Failure(f"{source} is a folder without C++ files", EXIT_USAGE)
     if policy:
         _check_stack(config, policy)
     if faults and config.compiler == "clang":
         raise Failure("--faults: clang has no -fnon-call-exceptions; use gcc", EXIT_USAGE)
     source = source.resolve()
     builds.ensure(config, lambda: LIBRARIES)
-    salt = [builds.compiler_version(config.cxx), _flags(config, faults), policy]
+    salt = [builds.compiler_version(config.cxx), _flags(config, faults), policy,
+            [str(file) for file in _sources(source)]]
     key = hashlib.sha256(f"{source}\0{config.name}\0{policy}\0{faults}".encode()).hexdigest()[:16]
     home = BUILD / "run" / f"{source.stem}-{key}"
     program = home / source.stem

@@ -113,6 +113,11 @@ class conn : public open_object {
     [[nodiscard]] std::size_t read(std::span<std::byte> to);
     [[nodiscard]] std::size_t read(std::span<std::byte> to, std::error_code& ec);
 
+    /// Waits until a read would not have to: there is something, or the end, or an error for it. So a connection that is
+    /// idle needs no buffer, nor the frame it lies in. Not for pipe(): std::errc::operation_not_supported.
+    void wait_readable();
+    void wait_readable(std::error_code& ec);
+
     /// Fills `to`. errc::unexpected_eof if the stream ends before; gives how much there was.
     std::size_t read_full(std::span<std::byte> to);
     std::size_t read_full(std::span<std::byte> to, std::error_code& ec);

@@ -23,11 +23,11 @@ struct dialer {
     /// 0: 300 ms. Negative: never at the same time.
     clock::duration fallback_delay{0};
     /// Where from. Empty: the system picks.
-    endpoint local;
+    endpoint local{};
     conn::keep_alive keep_alive{};
     bool multipath = false;
     /// Called between the making of the socket and its connecting. An error it gives fails that address.
-    std::function<std::error_code(int fd)> control;
+    std::function<std::error_code(int fd)> control{};
 
     /// See vole::net::dial.
     [[nodiscard]] conn dial(std::string_view network, std::string_view address) const;

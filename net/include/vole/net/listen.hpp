@@ -19,7 +19,7 @@ struct listen_config {
     /// For accepted connections.
     conn::keep_alive keep_alive{};
     /// Called between the making of the socket and its binding. An error it gives fails the call.
-    std::function<std::error_code(int fd)> control;
+    std::function<std::error_code(int fd)> control{};
 };
 
 class listener : public open_object {

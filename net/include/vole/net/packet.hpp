@@ -61,7 +61,7 @@ class unix_packet_conn : public packet_conn {
 
 struct packet_config {
     bool reuse_port = false;
-    std::function<std::error_code(int fd)> control;
+    std::function<std::error_code(int fd)> control{};
 };
 
 /// network: "udp", "udp4", "udp6" or "unixgram". Not connected: read_from() and write_to().

@@ -1,0 +1,3 @@
+module volenetbench
+
+go 1.19
