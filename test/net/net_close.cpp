@@ -1,11 +1,7 @@
 // The life of a descriptor: who may use it, how it is closed, who is told. Cites NET-20 to NET-26 and NET-87.
 #include "test/net/socket_support.hpp"
 
-#include "net/src/fd_lock.hpp"
-#include "runtime/internal/entry.hpp"
-
 #include <fcntl.h>
-#include <memory>
 #include <optional>
 #include <thread>
 
@@ -71,30 +67,6 @@ TEST_CASE("NET-20 reads go one after the other: each gets bytes of its own", "[n
         });
     });
     CHECK(text == "");
-}
-
-TEST_CASE("NET-20 more than 2^20 - 1 users of one descriptor are too many", "[net][close]") {
-    constexpr const char* too_many =
-        "too many concurrent operations on a single file or socket (max 1048575)";
-    findings ok;
-    run([&] {
-        const auto lock = std::make_unique<detail::fd_lock>();
-        const detail::runtime_entry entry;
-        for (std::uint64_t i = 0; i < detail::fd_lock::most; ++i) lock->hold();
-        ok.throws<runtime_error>(too_many, [&] { lock->hold(); });
-        ok.throws<runtime_error>(too_many, [&] { lock->enter(detail::io_dir::read); });
-        ok.throws<runtime_error>(too_many, [&] { lock->close(); });
-        ok(!lock->let_go());
-        ok(lock->enter(detail::io_dir::write));
-        ok.throws<runtime_error>(too_many, [&] { lock->hold(); });
-        ok(!lock->leave(detail::io_dir::write));
-        ok(lock->close());
-        ok(!lock->hold());
-        ok(!lock->enter(detail::io_dir::read));
-        for (std::uint64_t i = 1; i < detail::fd_lock::most; ++i) ok(!lock->let_go());
-        ok(lock->let_go());
-    });
-    CHECK(ok.text() == "");
 }
 
 // ---- closing ----------------------------------------------------------------------------------
