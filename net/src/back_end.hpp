@@ -33,7 +33,8 @@ struct poll_back_end {
     void (*wake)() noexcept;
 };
 
-extern const poll_back_end epoll_back_end;
+extern const poll_back_end epoll_back_end;   // Linux
+extern const poll_back_end kqueue_back_end;  // macOS, BSD; on Linux in a test only
 
 /// The one in use. Set before the first descriptor, by tests.
 void set_poll_back_end(const poll_back_end* b) noexcept;

@@ -11,7 +11,13 @@ namespace vole::inline v0::detail {
 
 namespace {
 
-constinit atomic<const poll_back_end*> back_end{&epoll_back_end};
+#if defined(__linux__)
+constexpr const poll_back_end* systems_own = &epoll_back_end;
+#else
+constexpr const poll_back_end* systems_own = &kqueue_back_end;
+#endif
+
+constinit atomic<const poll_back_end*> back_end{systems_own};
 constinit atomic<bool> open{false};
 
 void poll(std::int64_t wait_ns, g_list& runnable) noexcept {

@@ -1,6 +1,7 @@
-// Who polls, when, and what the scheduler makes of it; with real descriptors. Cites NET-1, NET-2, NET-9..13.
+// Who polls, when, and what the scheduler makes of it; with real descriptors. Cites NET-2, NET-9..13, NET-31.
 //
-// net_fake.cpp has what needs a kernel that does as it is told.
+// Of two programs: vole-net, and vole-net-kqueue over the other back end. net_fake.cpp has what needs a kernel that does
+// as it is told.
 #include "test/net/poll_support.hpp"
 
 #include "test/support/subprocess.hpp"
@@ -48,12 +49,6 @@ struct half_pipe {
     int out;
 };
 
-int count_files(const std::string& link) {
-    int n = 0;
-    for (const auto& [fd, name] : open_files()) n += name == link ? 1 : 0;
-    return n;
-}
-
 // A goroutine that computes, without an operation, until it is told to stop.
 class hog {
   public:
@@ -80,49 +75,7 @@ class hog {
 
 }  // namespace
 
-// ---- one poller, made when it is needed ---------------------------------------------------------
-
-TEST_CASE("child: everything but sockets", "[.child]") {
-    vole::run({.max_procs = 2}, [] {
-        auto [a, b] = net::pipe();
-        vole::wait_group all;
-        all.go([&a = a] { (void)a.write(bytes_of("abc")); });
-        std::byte buffer[3];
-        (void)b.read_full(buffer);
-        vole::sleep(1ms);
-        vole::blocking([] { ::usleep(100); });
-        all.wait();
-    });
-    CHECK(count_files("anon_inode:[eventpoll]") == 0);
-    CHECK(count_files("anon_inode:[eventfd]") == 0);
-}
-TEST_CASE("NET-1 a process without sockets opens nothing for them") {
-    const auto r = run_case_in_subprocess("child: everything but sockets");
-    INFO(r.text());
-    CHECK(r.succeeded());
-}
-
-TEST_CASE("child: the first sockets", "[.child]") {
-    vole::run({.max_procs = 2}, [] {
-        // Several at once: one of them opens it.
-        vole::wait_group all;
-        for (int i = 0; i < 8; ++i) all.go([] { const auto ends = net::os_pipe(); });
-        all.wait();
-    });
-    int found = 0;
-    for (const auto& [fd, name] : open_files()) {
-        if (name != "anon_inode:[eventpoll]" && name != "anon_inode:[eventfd]") continue;
-        ++found;
-        CHECK((::fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
-    }
-    CHECK(found == 2);
-    CHECK(count_files("anon_inode:[eventpoll]") == 1);
-}
-TEST_CASE("NET-1 the first socket opens one epoll descriptor, and that is all there will be") {
-    const auto r = run_case_in_subprocess("child: the first sockets");
-    INFO(r.text());
-    CHECK(r.succeeded());
-}
+// ---- waiting ------------------------------------------------------------------------------------
 
 TEST_CASE("NET-2 what cannot be polled stays the caller's, as it was") {
     const int fd = ::open("/proc/self/exe", O_RDONLY);
@@ -136,8 +89,6 @@ TEST_CASE("NET-2 what cannot be polled stays the caller's, as it was") {
     CHECK(::fcntl(fd, F_GETFD) == 0);
     ::close(fd);
 }
-
-// ---- waiting ------------------------------------------------------------------------------------
 
 TEST_CASE("NET-9 more descriptors become ready at once than one look brings") {
     for (const int procs : {1, 2}) {
@@ -528,4 +479,71 @@ TEST_CASE("NET-11 many Ps, many waits, events from everywhere: each goes to its 
         ok.equal(inner::io_waiters(), 0u);
     });
     CHECK(ok.text() == "");
+}
+
+// ---- what a short read means --------------------------------------------------------------------
+
+TEST_CASE("NET-31 data and the end of the stream in one edge: both are read") {
+    for (const int procs : {1, 2}) {
+        findings ok;
+        run_on(procs, [&] {
+            for (int i = 0; i < scaled(200); ++i) {
+                two_conns c = tcp_conns();
+                background reader([&] { return read(c.b, 100); });
+                if (i % 2 == 0) reader.parked();
+                ok.equal(write(c.a, "abc"), wrote(3));
+                if (i % 3 == 0) {
+                    (void)close(c.a);
+                } else {
+                    c.a.close_write();
+                }
+                ok.equal(reader.get(), got("abc"));
+                for (int k = 0; k < 3; ++k) ok.equal(read(c.b, 100), end_of_stream);
+            }
+        });
+        CHECK(ok.text() == "");
+    }
+}
+
+TEST_CASE("NET-31 urgent data cuts a read short: what is behind it is read all the same") {
+    for (const int procs : {1, 2}) {
+        findings ok;
+        run_on(procs, [&] {
+            for (int i = 0; i < scaled(50); ++i) {
+                two_conns c = tcp_conns();
+                // All of it is there before the first read, and nothing comes later.
+                c.a.control([&](int fd) {
+                    ok.equal(::send(fd, "abc", 3, 0), ssize_t{3});
+                    ok.equal(::send(fd, "!", 1, MSG_OOB), ssize_t{1});
+                    ok.equal(::send(fd, "def", 3, 0), ssize_t{3});
+                });
+                ok.equal(read(c.b, 100), got("abc"));
+                ok.equal(read(c.b, 100), got("def"));
+                ok.equal(write(c.a, "ghi"), wrote(3));
+                ok.equal(read(c.b, 100), got("ghi"));
+            }
+        });
+        CHECK(ok.text() == "");
+    }
+}
+
+TEST_CASE("NET-31 a connection that is reset: the reader hears of it, whatever it read before") {
+    for (const int procs : {1, 2}) {
+        findings ok;
+        run_on(procs, [&] {
+            for (int i = 0; i < scaled(100); ++i) {
+                two_conns c = tcp_conns();
+                ok.equal(write(c.a, "abc"), wrote(3));
+                ok.equal(read(c.b, 100), got("abc"));
+                background reader([&] { return read(c.b, 100); });
+                if (i % 2 == 0) reader.parked();
+                c.a.set_linger(std::chrono::seconds(0));
+                (void)close(c.a);
+                const result r = reader.get();
+                ok(r.ec == std::errc::connection_reset, r.ec.message());
+                ok.equal(r.n, std::size_t{0});
+            }
+        });
+        CHECK(ok.text() == "");
+    }
 }
