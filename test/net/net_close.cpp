@@ -1,11 +1,7 @@
 // The life of a descriptor: who may use it, how it is closed, who is told. Cites NET-20 to NET-26 and NET-87.
 #include "test/net/socket_support.hpp"
 
-#include "net/src/fd_lock.hpp"
-#include "runtime/internal/entry.hpp"
-
 #include <fcntl.h>
-#include <memory>
 #include <optional>
 #include <thread>
 

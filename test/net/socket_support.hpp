@@ -19,7 +19,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-namespace vole::test {
+// Names of their own for the linker: other files have helpers that are called the same.
+namespace vole::test::inline sockets {
 
 // ---- operations -------------------------------------------------------------------------------
 
@@ -75,8 +76,8 @@ result accept(Listener& l) {
 inline result failed(std::errc e, std::size_t n = 0) {
     return {n, std::error_code(static_cast<int>(e), std::system_category())};
 }
-inline const result timed_out = failed(errc::timeout);
-inline const result closed = failed(errc::closed);
+inline const result timed_out{0, make_error_code(errc::timeout)};
+inline const result closed{0, make_error_code(errc::closed)};
 
 /// The text of the op_error that f throws.
 template <class F>
@@ -277,4 +278,4 @@ inline net::endpoint refusing(const net::endpoint& host = loopback()) {
     return l.local_endpoint();
 }
 
-}  // namespace vole::test
+}  // namespace vole::test::inline sockets
