@@ -30,20 +30,10 @@ progress look_at(const socket* s, std::error_code& ec) noexcept {
     return ::getpeername(s->fd, peer.get(), &peer.size) == 0 ? progress::connected : progress::wait;
 }
 
-void connect_and_wait(socket* s, const socket_address& to, std::error_code& ec) {
+void wait_for_it(socket* s, std::error_code& ec) {
     const runtime_entry entry;
     const socket_use turn(s, io_dir::write);
-    if (const io_status st = prepare(s->pd, io_dir::write); st != io_status::ready) {
-        ec = error_of(st);
-        return;
-    }
-    const sys::result r = sys::connect(s->fd, to.get(), to.size);
     ec.clear();
-    if (r == 0 || r == -EISCONN) return;
-    if (r != -EINPROGRESS && r != -EALREADY && r != -EINTR) {
-        ec = system_error_of(r);
-        return;
-    }
     for (;;) {
         const io_status st = wait_ready(s->pd, io_dir::write);
         if (st != io_status::ready) {
@@ -56,9 +46,19 @@ void connect_and_wait(socket* s, const socket_address& to, std::error_code& ec) 
 
 }  // namespace
 
+bool begin_connect(int fd, const socket_address& to, std::error_code& ec) noexcept {
+    const runtime_pin pin;
+    const sys::result r = sys::connect(fd, to.get(), to.size);
+    ec.clear();
+    if (r == 0 || r == -EISCONN) return true;
+    if (r == -EINPROGRESS || r == -EALREADY || r == -EINTR) return false;
+    ec = system_error_of(r);
+    return false;
+}
+
 // The end of the context poisons the socket, which nobody but us knows: it moves the deadline for writing into the past.
 // So if that has begun, the dial fails, even if the connection was made at the same moment (NET-62).
-void socket_connect(socket* s, const socket_address& to, const context& ctx, std::error_code& ec) {
+void await_connected(socket* s, const context& ctx, std::error_code& ec) {
     chan<void> poisoned = make_chan<void>(0);
     stop_func spare = after_func(ctx, [s, poisoned]() mutable {
         {
@@ -67,7 +67,7 @@ void socket_connect(socket* s, const socket_address& to, const context& ctx, std
         }
         poisoned.close();
     });
-    connect_and_wait(s, to, ec);
+    wait_for_it(s, ec);
     if (spare()) return;
     (void)poisoned.recv();
     if (!ec) ec = net::errc::timeout;

@@ -18,6 +18,7 @@
 #include <vole/sync.hpp>
 
 #include "net/src/fresh_fd.hpp"
+#include "net/src/share.hpp"
 #include "net/src/socket.hpp"
 
 namespace vole::inline v0 {
@@ -31,7 +32,6 @@ using namespace std::chrono_literals;
 using std::error_code;
 
 constexpr auto default_fallback_delay = 300ms;
-constexpr auto least_share = 2s;
 
 error_code ended(const context& ctx) {
     return ctx.err() == context_errc::deadline_exceeded ? errc::timeout : errc::canceled;
@@ -41,10 +41,10 @@ bool is_any(const endpoint& e) noexcept {
     return std::ranges::all_of(e.address(), [](std::uint8_t byte) { return byte == 0; });
 }
 
-// To no address in particular means to this machine.
-endpoint reachable(const endpoint& e, const char* network) noexcept {
+// To no address in particular means to this machine, in the family of the address that one comes from.
+endpoint reachable(const endpoint& e, const char* network, const endpoint& from) noexcept {
     if (e.family() == family::local || !is_any(e)) return e;
-    const bool six = std::string_view(network).ends_with('6');
+    const bool six = std::string_view(network).ends_with('6') || from.family() == family::ipv6;
     return six ? endpoint::ipv6({0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}, e.port())
                : endpoint::ipv4({127, 0, 0, 1}, e.port());
 }
@@ -77,10 +77,11 @@ socket* dial_once(const target& t, const endpoint& to, const context& ctx, error
     if (!t.how.local.empty()) fd.bind(af, t.how.local, ec);
     socket_address address;
     if (!ec && !to_sockaddr(to, af, address)) ec = errc::invalid_address;
+    const bool at_once = !ec && begin_connect(fd.get(), address, ec);
     socket* s = fd.become_socket(af, t.type, t.network, ec);
     if (s == nullptr) return nullptr;
     socket_owner mine{s};
-    socket_connect(s, address, ctx, ec);
+    if (!at_once) await_connected(s, ctx, ec);
     if (ec) return nullptr;
     s->connected = true;
     s->local = local_endpoint_of(s->fd);
@@ -95,7 +96,7 @@ bool has_dialled_itself(const socket* s, const target& t) noexcept {
 
 socket* dial_address(const target& t, const endpoint& address, const context& ctx, error_code& ec) {
     constexpr int tries = 3;
-    const endpoint to = reachable(address, t.network);
+    const endpoint to = reachable(address, t.network, t.how.local);
     socket* s = nullptr;
     for (int i = 0; i < tries; ++i) {
         if (s != nullptr) socket_destroy(s);
@@ -114,9 +115,7 @@ socket* dial_address(const target& t, const endpoint& address, const context& ct
 std::optional<clock::duration> share_of(const context& ctx, std::size_t n) {
     const auto until = ctx.deadline();
     if (!until) return std::nullopt;
-    const clock::duration left = *until - clock::now();
-    const clock::duration share = left / static_cast<std::int64_t>(n);
-    return std::max(share, std::min<clock::duration>(left, least_share));
+    return detail::share_of(*until - clock::now(), n);
 }
 
 socket* dial_serial(const target& t, std::span<const endpoint> all, const context& ctx,
@@ -244,7 +243,7 @@ socket* dial_all(const target& t, std::vector<endpoint> all, const context& ctx,
 // The caller's context, with what the dialer says of time.
 std::pair<context, cancel_func> limited(const dialer& how, const context& ctx) {
     clock::time_point until = how.deadline;
-    if (how.timeout > 0ns) {
+    if (how.timeout != 0ns) {
         const auto now = clock::now();
         // Too far to be said: no limit.
         const auto end =
@@ -282,7 +281,8 @@ socket* dial_name(const dialer& how, std::string_view network, std::string_view 
         return nullptr;
     }
     if (!how.local.empty() && how.local.family() != family::local && !is_any(how.local)) {
-        std::erase_if(all, [&](const endpoint& e) { return e.family() != how.local.family(); });
+        std::erase_if(
+            all, [&](const endpoint& e) { return e.family() != how.local.family() && !is_any(e); });
         if (all.empty()) {
             ec = errc::address_mismatch;
             return nullptr;

@@ -19,42 +19,63 @@ VOLE_FITS_SMALL_STACK;
 
 namespace {
 
+using net::datagram;
 using net::endpoint;
 
-struct received {
-    std::size_t size = 0;
-    bool truncated = false;
-};
+// One try. In a frame of its own, which is gone while the caller waits: addresses of sockets are large.
+sys::result receive_once(const socket* s, std::span<std::byte> to, datagram& d, bool wants_sender) {
+    socket_address from;
+    iovec room{to.data(), to.size() < most_at_once ? to.size() : most_at_once};
+    msghdr m{};
+    m.msg_iov = &room;
+    m.msg_iovlen = 1;
+    m.msg_name = from.get();
+    m.msg_namelen = wants_sender ? sizeof from.storage : 0;
+    const sys::result n = sys::recv(s->fd, &m);
+    if (n < 0) return n;
+    from.size = m.msg_namelen;
+    d.size = static_cast<std::size_t>(n);
+    d.truncated = (m.msg_flags & MSG_TRUNC) != 0;
+    if (wants_sender) d.from = from_sockaddr(from);
+    return n;
+}
 
-// `from` may be null.
-received receive(io_object* it, std::span<std::byte> to, socket_address* from,
-                 std::error_code& ec) {
+void receive(io_object* it, std::span<std::byte> to, datagram& d, bool wants_sender,
+             std::error_code& ec) {
     if (it == nullptr) {
         ec = std::make_error_code(std::errc::invalid_argument);
-        return {};
+        return;
     }
     socket* s = as_socket(it);
     const runtime_entry entry;
     const socket_use turn(s, io_dir::read);
     if (!turn.good()) {
         ec = net::errc::closed;
-        return {};
+        return;
     }
-    iovec room{to.data(), to.size() < most_at_once ? to.size() : most_at_once};
-    msghdr m{};
-    m.msg_iov = &room;
-    m.msg_iovlen = 1;
-    const std::int64_t n = until_ready(s, io_dir::read, ec, [&] {
-        m.msg_name = from != nullptr ? from->get() : nullptr;
-        m.msg_namelen = from != nullptr ? sizeof from->storage : 0;
-        return sys::recv(s->fd, &m);
+    (void)until_ready(s, io_dir::read, ec, [&] {
+        sys::result n = 0;
+        stack::ensure(throw_bytes, [&] { n = receive_once(s, to, d, wants_sender); });
+        return n;
     });
-    if (n < 0) return {};
-    if (from != nullptr) from->size = m.msg_namelen;
-    return {static_cast<std::size_t>(n), (m.msg_flags & MSG_TRUNC) != 0};
 }
 
-std::size_t send_message(socket* s, std::span<const std::byte> bytes, socket_address* to,
+// The same; `to` empty: where the socket is connected.
+sys::result send_once(const socket* s, std::span<const std::byte> bytes, const endpoint& to) {
+    socket_address address;
+    iovec from{const_cast<std::byte*>(bytes.data()), bytes.size()};
+    msghdr m{};
+    m.msg_iov = &from;
+    m.msg_iovlen = 1;
+    if (!to.empty()) {
+        if (!to_sockaddr(to, s->family, address)) return -EAFNOSUPPORT;
+        m.msg_name = address.get();
+        m.msg_namelen = address.size;
+    }
+    return sys::send(s->fd, &m);
+}
+
+std::size_t send_message(socket* s, std::span<const std::byte> bytes, const endpoint& to,
                          std::error_code& ec) {
     const runtime_entry entry;
     const socket_use turn(s, io_dir::write);
@@ -62,19 +83,17 @@ std::size_t send_message(socket* s, std::span<const std::byte> bytes, socket_add
         ec = net::errc::closed;
         return 0;
     }
-    iovec from{const_cast<std::byte*>(bytes.data()), bytes.size()};
-    msghdr m{};
-    m.msg_iov = &from;
-    m.msg_iovlen = 1;
-    m.msg_name = to != nullptr ? to->get() : nullptr;
-    m.msg_namelen = to != nullptr ? to->size : 0;
-    const std::int64_t n = until_ready(s, io_dir::write, ec, [&] { return sys::send(s->fd, &m); });
-    return n < 0 ? 0 : static_cast<std::size_t>(n);
+    const std::int64_t sent = until_ready(s, io_dir::write, ec, [&] {
+        sys::result n = 0;
+        deep([&] { n = send_once(s, bytes, to); });
+        return n;
+    });
+    return sent < 0 ? 0 : static_cast<std::size_t>(sent);
 }
 
 // A local receiver whose queue is full: the sender's socket is writable all the time, and no event ever says that there is
 // room again. So whoever sends without being connected has to ask.
-std::size_t send_local(socket* s, std::span<const std::byte> bytes, socket_address* to,
+std::size_t send_local(socket* s, std::span<const std::byte> bytes, const endpoint& to,
                        std::error_code& ec) {
     constexpr std::int64_t first_pause_ns = 100'000;
     constexpr std::int64_t last_pause_ns = 10'000'000;
@@ -87,13 +106,8 @@ std::size_t send_local(socket* s, std::span<const std::byte> bytes, socket_addre
                 ec = error_of(st);
                 return 0;
             }
-            iovec from{const_cast<std::byte*>(bytes.data()), bytes.size()};
-            msghdr m{};
-            m.msg_iov = &from;
-            m.msg_iovlen = 1;
-            m.msg_name = to->get();
-            m.msg_namelen = to->size;
-            const sys::result n = sys::send(s->fd, &m);
+            sys::result n = 0;
+            deep([&] { n = send_once(s, bytes, to); });
             if (n >= 0) {
                 ec.clear();
                 return static_cast<std::size_t>(n);
@@ -117,12 +131,8 @@ void check(const std::error_code& ec, const char* op, const io_object* it) {
 namespace net {
 
 datagram packet_conn::read_from(std::span<std::byte> to, std::error_code& ec) {
-    socket_address from;
-    const received r = receive(it_, to, &from, ec);
-    datagram d{r.size, r.truncated, {}};
-    if (!ec) {
-        stack::ensure(throw_bytes, [&] { d.from = from_sockaddr(from); });
-    }
+    datagram d;
+    receive(it_, to, d, true, ec);
     return d;
 }
 datagram packet_conn::read_from(std::span<std::byte> to) {
@@ -133,7 +143,9 @@ datagram packet_conn::read_from(std::span<std::byte> to) {
 }
 
 std::size_t packet_conn::read(std::span<std::byte> to, std::error_code& ec) {
-    return receive(it_, to, nullptr, ec).size;
+    datagram d;
+    receive(it_, to, d, false, ec);
+    return d.size;
 }
 std::size_t packet_conn::read(std::span<std::byte> to) {
     std::error_code ec;
@@ -145,7 +157,6 @@ std::size_t packet_conn::read(std::span<std::byte> to) {
 std::size_t packet_conn::write_to(std::span<const std::byte> from, const endpoint& to,
                                   std::error_code& ec) {
     socket* s = as_socket(it_);
-    socket_address address;
     if (s == nullptr) {
         ec = std::make_error_code(std::errc::invalid_argument);
     } else if (s->lock.is_closed()) {
@@ -154,12 +165,10 @@ std::size_t packet_conn::write_to(std::span<const std::byte> from, const endpoin
         ec = errc::write_to_connected;
     } else if (to.empty()) {
         ec = errc::missing_address;
-    } else if (!to_sockaddr(to, s->family, address)) {
-        ec = std::make_error_code(std::errc::address_family_not_supported);
     } else if (s->family == AF_UNIX) {
-        return send_local(s, from, &address, ec);
+        return send_local(s, from, to, ec);
     } else {
-        return send_message(s, from, &address, ec);
+        return send_message(s, from, to, ec);
     }
     return 0;
 }
@@ -182,7 +191,7 @@ std::size_t packet_conn::write(std::span<const std::byte> from, std::error_code&
     } else if (!s->connected) {
         ec = std::make_error_code(std::errc::destination_address_required);
     } else {
-        return send_message(s, from, nullptr, ec);
+        return send_message(s, from, {}, ec);
     }
     return 0;
 }

@@ -103,7 +103,8 @@ bool pipe_lane::wait(pipe_waiter& w) VOLE_NO_TS {
     return !w.over;
 }
 
-pipe_lane::pair pipe_lane::match(pipe_waiter& w, pipe_wake& woken) VOLE_NO_TS {
+[[gnu::always_inline]] inline pipe_lane::pair pipe_lane::match(pipe_waiter& w,
+                                                               pipe_wake& woken) VOLE_NO_TS {
     for (;;) {
         if (w.told && !w.over) leave(&w, woken);
         end_empty_writes(woken);
@@ -133,7 +134,7 @@ pipe_lane::pair pipe_lane::match(pipe_waiter& w, pipe_wake& woken) VOLE_NO_TS {
     }
 }
 
-pipe_lane::pair pipe_lane::begin(pipe_waiter& w) VOLE_NO_TS {
+[[gnu::always_inline]] inline pipe_lane::pair pipe_lane::begin(pipe_waiter& w) VOLE_NO_TS {
     const runtime_entry entry;
     check_inside(w.writes ? "write to" : "read of");
     mu.acquire();
@@ -153,7 +154,8 @@ pipe_lane::pair pipe_lane::begin(pipe_waiter& w) VOLE_NO_TS {
     return match(w, woken);
 }
 
-pipe_lane::pair pipe_lane::go_on(pipe_waiter& w, const pair& copied) VOLE_NO_TS {
+[[gnu::always_inline]] inline pipe_lane::pair pipe_lane::go_on(pipe_waiter& w,
+                                                               const pair& copied) VOLE_NO_TS {
     const runtime_entry entry;
     mu.acquire();
     pipe_wake woken;

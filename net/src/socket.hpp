@@ -146,7 +146,10 @@ std::size_t socket_write_v(socket* s, std::span<const std::span<const std::byte>
 
 // ---- listeners and connecting: listen.cpp, connect.cpp ----------------------------------------
 socket* socket_accept(socket* s, std::error_code& ec);
-/// Waits until s is connected to `to`, or ctx has ended.
-void socket_connect(socket* s, const socket_address& to, const context& ctx, std::error_code& ec);
+/// Begins to connect, before the poller knows fd: it calls a socket that nobody has connected hung up, and every read of it
+/// would be uncertain from then on. True: it is connected. False: an error, or it is under way.
+bool begin_connect(int fd, const socket_address& to, std::error_code& ec) noexcept;
+/// Waits until s, which is under way, is connected, or ctx has ended.
+void await_connected(socket* s, const context& ctx, std::error_code& ec);
 
 }  // namespace vole::detail

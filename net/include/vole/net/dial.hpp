@@ -15,8 +15,8 @@ namespace vole::inline v0::net {
 
 /// How to dial; its defaults are those of dial().
 struct dialer {
-    /// For all of it, the look-up of names included. 0: no limit but the system's. What comes first of this, of `deadline`
-    /// and of the context's counts. Of several addresses, each gets an equal share of what is left, 2 s at least.
+    /// For all of it, the look-up of names included. 0: no limit but the system's; negative: it is over. What comes first
+    /// of this, of `deadline` and of the context's counts. Of several addresses, each gets an equal share of what is left, 2 s at least.
     clock::duration timeout{0};
     clock::time_point deadline{};
     /// How long the first family of addresses may try alone before the other one is tried at the same time (RFC 8305).
