@@ -8,9 +8,10 @@
 #include <unistd.h>
 
 #include "net/src/sys.hpp"
+#include "runtime/internal/bubble.hpp"
 #include "runtime/internal/deep.hpp"
 #include "runtime/internal/entry.hpp"
-#include "time/src/heaps.hpp"
+#include "runtime/internal/timers.hpp"
 
 namespace vole::inline v0::detail {
 
@@ -133,8 +134,10 @@ std::int64_t real_time(clock::time_point t) noexcept {
     if (when == 0) return poll_desc::none;
     const bubble* b = current_bubble();
     if (b == nullptr) return when < 0 ? poll_desc::passed : when;
-    const std::int64_t delay = when - now_in(b);
-    return delay <= 0 ? poll_desc::passed : deadline_after(timer_now(), delay);
+    const std::int64_t delay = when - b->now.load(memory_order_relaxed);
+    if (delay <= 0) return poll_desc::passed;
+    const std::int64_t now = timer_now();
+    return delay < no_deadline - now ? now + delay : no_deadline - 1;
 }
 }  // namespace
 
