@@ -356,30 +356,6 @@ TEST_CASE("NET-13 while all Ps compute, sysmon looks every 10 ms, not all the ti
     CHECK(in_between >= 35);
 }
 
-TEST_CASE("NET-10 many pieces of work from threads: who waits is woken for each that needs him, "
-          "not more") {
-    findings ok;
-    procs_scope scope(1);
-    const quiet_desc d;
-    vole::wait_group reader;
-    reader.go([&] { (void)await_event(d, io_dir::read); });
-    for (int i = 0; i < 50; ++i) {
-        await_keeper_polls();
-        await_one_waits();
-        const int wakes = fake.wakes;
-        vole::wait_group work;
-        // The first wakes it; it is no keeper then, so the others do not.
-        for (int k = 0; k < 20; ++k) work.go([] {});
-        work.wait();
-        ok(fake.wakes > wakes);
-        // It may have gone back to waiting between two of them.
-        ok(fake.wakes <= wakes + 20);
-    }
-    fake.post({event(d, dir_read)});
-    reader.wait();
-    CHECK(ok.text() == "");
-}
-
 // ---- somebody polls, whatever the others do -----------------------------------------------------
 
 TEST_CASE("NET-13 the last thread enters blocking(): another one waits in the poller") {

@@ -381,9 +381,9 @@ TEST_CASE("NET-13 goroutines that compute do not keep input from those who wait 
                 wait_until([&] { return reader.over(); }, "the reader to have it");
                 for (const auto& h : hogs) h->stop();
             });
+            vole::blocking([&] { writer.join(); });
             hogs.clear();
             ok.equal(reader.get(), got("x"));
-            vole::blocking([&] { writer.join(); });
         });
         CHECK(ok.text() == "");
     }
