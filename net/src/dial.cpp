@@ -228,12 +228,12 @@ socket* dial_all(const target& t, std::vector<endpoint> all, const context& ctx,
         return nullptr;
     }
     const family first = all.front().family();
-    const auto others = std::ranges::stable_partition(
-        all, [first](const endpoint& e) { return e.family() == first; });
-    const std::span primaries(all.begin(), others.begin());
+    const auto others = std::stable_partition(
+        all.begin(), all.end(), [first](const endpoint& e) { return e.family() == first; });
+    const std::span primaries(all.begin(), others);
     const bool at_once = std::string_view(t.network) == "tcp" && t.how.fallback_delay >= 0ns;
-    if (!others.empty() && at_once) {
-        return dial_both(t, primaries, std::span(others.begin(), others.end()), ctx, ec);
+    if (others != all.end() && at_once) {
+        return dial_both(t, primaries, std::span(others, all.end()), ctx, ec);
     }
     return dial_serial(t, all, ctx, ec);
 }
@@ -268,7 +268,7 @@ socket* dial_name(const dialer& how, std::string_view network, std::string_view 
                    : network == "unixpacket" ? SOCK_SEQPACKET
                                              : SOCK_DGRAM};
     auto [mine, cancel] = limited(how, ctx);
-    const defer done{[&cancel] { cancel(); }};
+    const defer done{[&end = cancel] { end(); }};
     if (mine.err()) {
         ec = ended(mine);
         return nullptr;
@@ -307,7 +307,7 @@ socket* dial_endpoint(const dialer& how, const endpoint& to, const char* network
         return nullptr;
     }
     auto [mine, cancel] = limited(how, context::background());
-    const defer done{[&cancel] { cancel(); }};
+    const defer done{[&end = cancel] { end(); }};
     return dial_serial({how, network, type}, {&to, 1}, mine, ec);
 }
 

@@ -100,7 +100,9 @@ TEST_CASE("NET-21 close wakes who reads, who writes, and who waits for a turn", 
 
 TEST_CASE("NET-21 close waits until the last user has left", "[net][close]") {
     const std::string text = everywhere([](findings& ok) {
-        auto [a, b] = tcp_pair();
+        two_conns ab = tcp_pair();
+        net::conn& a = ab.a;
+        net::conn& b = ab.b;
         const int fd = fd_of(a);
         const ino_t socket = inode_of(fd);
         std::optional<background> closing;
@@ -188,7 +190,8 @@ TEST_CASE("NET-22 of several closes at once one succeeds", "[net][close]") {
     const int rounds = scaled(300, 30);
     const std::string text = everywhere([&](findings& ok) {
         for (int i = 0; i < rounds; ++i) {
-            auto [a, b] = tcp_pair();
+            two_conns ab = tcp_pair();
+            net::conn& a = ab.a;
             const int fd = fd_of(a);
             const ino_t socket = inode_of(fd);
             background r([&] { return read(a, 1); });
@@ -216,7 +219,9 @@ TEST_CASE("NET-22 of several closes at once one succeeds", "[net][close]") {
 
 TEST_CASE("NET-24 what is empty or was moved from: invalid argument", "[net][close]") {
     const std::string text = everywhere([](findings& ok) {
-        auto [a, b] = tcp_pair();
+        two_conns ab = tcp_pair();
+        net::conn& a = ab.a;
+        net::conn& b = ab.b;
         net::conn other = std::move(a);
         ok(!a && bool(other));
         net::conn empty;
@@ -252,7 +257,9 @@ TEST_CASE("NET-24 the destructor closes", "[net][close]") {
     (void)tcp_pair();
     const int before = open_sockets();
     const std::string text = everywhere([](findings& ok) {
-        auto [a, b] = tcp_pair();
+        two_conns ab = tcp_pair();
+        net::conn& a = ab.a;
+        net::conn& b = ab.b;
         { const net::conn dies = std::move(a); }
         ok.equal(read(b, 1), end_of_stream);
     });
@@ -263,7 +270,9 @@ TEST_CASE("NET-24 the destructor closes", "[net][close]") {
 TEST_CASE("NET-25 what was written is sent after close, unless it is thrown away", "[net][close]") {
     const std::string text = everywhere([](findings& ok) {
         {
-            auto [a, b] = tcp_pair();
+            two_conns ab = tcp_pair();
+            net::conn& a = ab.a;
+            net::conn& b = ab.b;
             const auto all = stream_of(100'000);
             std::error_code ec;
             background w([&] {
@@ -276,19 +285,25 @@ TEST_CASE("NET-25 what was written is sent after close, unless it is thrown away
             ok.equal(w.get(), wrote(100'000));
         }
         {
-            auto [a, b] = tcp_pair();
+            two_conns ab = tcp_pair();
+            net::conn& a = ab.a;
+            net::conn& b = ab.b;
             a.set_linger(0s);
             a.set_linger(-1s);  // as it was
             ok(!close(a));
             ok.equal(read(b, 1), end_of_stream);
         }
         {
-            auto [a, b] = tcp_pair();
+            two_conns ab = tcp_pair();
+            net::conn& a = ab.a;
+            net::conn& b = ab.b;
             reset(a);
             ok.equal(read(b, 1), failed(std::errc::connection_reset));
         }
         // Who has not read everything resets, too.
-        auto [a, b] = tcp_pair();
+        two_conns ab = tcp_pair();
+        net::conn& a = ab.a;
+        net::conn& b = ab.b;
         ok.equal(write(b, "unread"), wrote(6));
         await_edge_at(a);
         ok(!close(a));

@@ -20,7 +20,9 @@ TEST_CASE("NET-21 a hundred readers, a close, and descriptors that are used agai
                 others.go([&, i] {
                     const std::string mine(1, static_cast<char>('A' + i));
                     while (!over) {
-                        auto [a, b] = i == 0 ? tcp_pair() : unix_pair();
+                        two_conns ab = i == 0 ? tcp_pair() : unix_pair();
+                        net::conn& a = ab.a;
+                        net::conn& b = ab.b;
                         ok.equal(write(a, mine), wrote(1));
                         ok.equal(write(b, mine), wrote(1));
                         ok.equal(read(b, 10), got(mine));
@@ -31,7 +33,8 @@ TEST_CASE("NET-21 a hundred readers, a close, and descriptors that are used agai
             }
             dice roll(17);
             for (int i = 0; i < rounds; ++i) {
-                auto [a, b] = i % 2 == 0 ? tcp_pair() : unix_pair();
+                two_conns ab = i % 2 == 0 ? tcp_pair() : unix_pair();
+                net::conn& a = ab.a;
                 wait_group all;
                 std::atomic<int> begun{0};
                 for (int k = 0; k < readers; ++k) {
@@ -94,11 +97,15 @@ TEST_CASE("NET-8 alarms of closed descriptors do not disturb those that come aft
             dice roll(23);
             for (int i = 0; i < rounds; ++i) {
                 {
-                    auto [a, b] = unix_pair();
+                    two_conns ab = unix_pair();
+                    net::conn& a = ab.a;
+                    net::conn& b = ab.b;
                     a.set_deadline(in(std::chrono::nanoseconds(roll(40'000))));
                     b.set_deadline(in(std::chrono::nanoseconds(roll(40'000))));
                 }
-                auto [a, b] = unix_pair();
+                two_conns ab = unix_pair();
+                net::conn& a = ab.a;
+                net::conn& b = ab.b;
                 background r([&] { return read(a, 10); });
                 for (auto n = roll(30); n > 0; --n) gosched();
                 ok.equal(write(b, "x"), wrote(1));

@@ -70,7 +70,9 @@ TEST_CASE("NET-41 the past ends what waits, of both directions", "[net][deadline
 }
 
 TEST_CASE("NET-42 what a timeout is", "[net][deadline]") {
-    auto [a, b] = tcp_pair();
+    two_conns ab = tcp_pair();
+    net::conn& a = ab.a;
+    net::conn& b = ab.b;
     b.set_deadline(past);
     std::array<std::byte, 1> to;
     try {
@@ -137,7 +139,9 @@ TEST_CASE("NET-40 a deadline that is taken away, put off, or brought forward cou
 TEST_CASE("NET-45 no deadline of before counts after it has been changed", "[net][deadline]") {
     const int rounds = scaled(400, 40);
     const std::string text = everywhere([&](findings& ok) {
-        auto [a, b] = tcp_pair();
+        two_conns ab = tcp_pair();
+        net::conn& a = ab.a;
+        net::conn& b = ab.b;
         dice roll(3);
         for (int i = 0; i < rounds; ++i) {
             const bool timed =
@@ -157,7 +161,8 @@ TEST_CASE("NET-45 no deadline of before counts after it has been changed", "[net
 TEST_CASE("NET-40 nobody is told before his time", "[net][deadline]") {
     const int rounds = scaled(100, 20);
     const std::string text = everywhere([&](findings& ok) {
-        auto [a, b] = tcp_pair();
+        two_conns ab = tcp_pair();
+        net::conn& b = ab.b;
         dice roll(9);
         for (int i = 0; i < rounds; ++i) {
             const time_point end = in(std::chrono::nanoseconds(roll(1'000'000)));
@@ -237,8 +242,12 @@ TEST_CASE("NET-43 a write that times out tells how much went, and can go on from
 
 TEST_CASE("NET-45 short deadlines of all lengths, each ends a read", "[net][deadline]") {
     const std::string text = everywhere([](findings& ok) {
-        auto [a, b] = tcp_pair();
-        auto [c, d] = unix_pair();
+        two_conns ab = tcp_pair();
+        net::conn& a = ab.a;
+        net::conn& b = ab.b;
+        two_conns cd = unix_pair();
+        net::conn& c = cd.a;
+        net::conn& d = cd.b;
         for (const auto limit : {1ns, 2ns, 5ns, 50ns, 100ns, 200ns, 500ns, 750ns, 1000ns, 5000ns,
                                  25000ns, 250000ns, 500000ns, 1000000ns, 5000000ns, 25000000ns}) {
             for (int i = 0; i < 3; ++i) {
@@ -259,7 +268,9 @@ TEST_CASE("NET-45 deadlines that many set at once, and the last of them counts",
     for (const int procs : {1, 2, 4}) {
         findings ok;
         run_on(procs, [&] {
-            auto [a, b] = tcp_pair();
+            two_conns ab = tcp_pair();
+            net::conn& a = ab.a;
+            net::conn& b = ab.b;
             std::atomic<bool> over{false};
             background reader([&] {
                 for (;;) {
@@ -303,7 +314,9 @@ TEST_CASE("NET-41 a deadline meets data: the read gets the one or the other, and
     const int rounds = stress_scaled(2000, 200);
     findings ok;
     run_on(2, [&] {
-        auto [a, b] = tcp_pair();
+        two_conns ab = tcp_pair();
+        net::conn& a = ab.a;
+        net::conn& b = ab.b;
         int i = 0;
         duel(
             rounds,
@@ -351,7 +364,9 @@ TEST_CASE("NET-45 many connections, each with a deadline of its own", "[net][dea
 
 TEST_CASE("NET-46 a deadline in the farthest future is none", "[net][deadline]") {
     const std::string text = everywhere([](findings& ok) {
-        auto [a, b] = tcp_pair();
+        two_conns ab = tcp_pair();
+        net::conn& a = ab.a;
+        net::conn& b = ab.b;
         for (const time_point t : {time_point::max(), time_point::max() - 1ns,
                                    clock::now() + std::chrono::hours(24 * 365 * 100)}) {
             ok(!deadline(b, t));
@@ -397,7 +412,8 @@ TEST_CASE("NET-48 a socket in a bubble waits in real time, as long as the bubble
           "[net][deadline]") {
     std::error_code ec;
     bubble([&] {
-        auto [a, b] = tcp_pair();
+        two_conns ab = tcp_pair();
+        net::conn& b = ab.b;
         b.set_read_deadline(clock::now() + 1ms);
         std::array<std::byte, 1> to;
         (void)b.read(to, ec);

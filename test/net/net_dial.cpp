@@ -405,7 +405,9 @@ TEST_CASE("NET-55 a control function of the dialler may refuse the socket", "[ne
 }
 
 TEST_CASE("NET-81 an error of a connection names both ends", "[net][dial]") {
-    auto [a, b] = tcp_pair();
+    two_conns ab = tcp_pair();
+    net::conn& a = ab.a;
+    net::conn& b = ab.b;
     reset(a);
     std::array<std::byte, 1> to;
     try {
@@ -422,7 +424,9 @@ TEST_CASE("NET-81 an error of a connection names both ends", "[net][dial]") {
         CHECK(std::string(op.what()) ==
               "read tcp " + op.source() + "->" + op.address() + ": connection reset by peer");
     }
-    auto [c, d] = unix_pair();
+    two_conns cd = unix_pair();
+    net::conn& c = cd.a;
+    net::conn& d = cd.b;
     d.close();
     CHECK(text_thrown([&, &u = c] { u.write(bytes_of("x")); }) ==
           "write unix " + c.remote_endpoint().to_string() + ": broken pipe");

@@ -2,6 +2,8 @@
 // trying (net/src/stream.cpp): nothing that came together with the data, or right after it, may be slept over. Cites
 // NET-5, NET-31, NET-35, NET-37 and NET-41.
 //
+// Many at once are in net_drained_stress.cpp.
+//
 // Each case comes twice: once the poller has seen what happened before the next read begins, once it has not.
 #include "test/net/socket_support.hpp"
 
@@ -56,7 +58,9 @@ TEST_CASE("NET-5 a short read of TCP means that the next one waits; of others it
           "[net][drained]") {
     const std::string text = everywhere([](findings& ok) {
         {
-            auto [a, b] = tcp_pair();
+            two_conns ab = tcp_pair();
+            net::conn& a = ab.a;
+            net::conn& b = ab.b;
             make_drained(ok, a, b);
             make_drained(ok, b, a);
             ok.equal(write(a, "12345"), wrote(5));
@@ -67,7 +71,9 @@ TEST_CASE("NET-5 a short read of TCP means that the next one waits; of others it
             ok.equal(read(b, 2), got("45"));
             ok(!is_drained(b));
         }
-        auto [a, b] = unix_pair();
+        two_conns ab = unix_pair();
+        net::conn& a = ab.a;
+        net::conn& b = ab.b;
         ok.equal(write(a, "12345"), wrote(5));
         ok.equal(read(b, 100), got("12345"));
         ok(!is_drained(b));
@@ -81,10 +87,14 @@ TEST_CASE("NET-5 a connection that was dialled waits for edges like one that was
     const int rounds = scaled(200, 20);
     const std::string text = everywhere([&](findings& ok) {
         // Somebody polls all the time, so that whatever there is to see is seen.
-        auto [c, d] = unix_pair();
+        two_conns cd = unix_pair();
+        net::conn& c = cd.a;
+        net::conn& d = cd.b;
         blocked watches([&] { return read(c, 1); });
         for (int i = 0; i < rounds; ++i) {
-            auto [a, b] = tcp_pair();
+            two_conns ab = tcp_pair();
+            net::conn& a = ab.a;
+            net::conn& b = ab.b;
             ok(insides::of(a).pd->short_read_is_all(), "dialled");
             ok(insides::of(b).pd->short_read_is_all(), "accepted");
         }
@@ -98,7 +108,9 @@ TEST_CASE("NET-31 data and the end in one segment", "[net][drained]") {
     const int rounds = scaled(200, 20);
     const std::string text = everywhere([&](findings& ok) {
         for (int i = 0; i < rounds; ++i) {
-            auto [a, b] = tcp_pair();
+            two_conns ab = tcp_pair();
+            net::conn& a = ab.a;
+            net::conn& b = ab.b;
             write_with_end(a, "all of it");
             if (i % 2 == 0) await_edge_at(b);
             ok.equal(read(b, 100), got("all of it"));
@@ -106,7 +118,9 @@ TEST_CASE("NET-31 data and the end in one segment", "[net][drained]") {
             ok.equal(read(b, 100), end_of_stream);
         }
         for (int i = 0; i < rounds; ++i) {
-            auto [a, b] = tcp_pair();
+            two_conns ab = tcp_pair();
+            net::conn& a = ab.a;
+            net::conn& b = ab.b;
             make_drained(ok, a, b);
             background r([&] { return read(b, 100); });
             if (i % 2 == 0) r.parked();
@@ -121,7 +135,9 @@ TEST_CASE("NET-31 data and the end in one segment", "[net][drained]") {
 TEST_CASE("NET-31 the end after a short read", "[net][drained]") {
     const std::string text = everywhere([](findings& ok) {
         for (const bool seen : {false, true}) {
-            auto [a, b] = tcp_pair();
+            two_conns ab = tcp_pair();
+            net::conn& a = ab.a;
+            net::conn& b = ab.b;
             make_drained(ok, a, b);
             ok(!close_write(a));
             if (seen) await_edge_at(b);
@@ -133,7 +149,9 @@ TEST_CASE("NET-31 the end after a short read", "[net][drained]") {
             if (seen) await_edge_at(a);
             ok.equal(read(a, 100), end_of_stream);
         }
-        auto [a, b] = tcp_pair();
+        two_conns ab = tcp_pair();
+        net::conn& a = ab.a;
+        net::conn& b = ab.b;
         make_drained(ok, a, b);
         blocked r([&] { return read(b, 100); });
         ok(!close(a));
@@ -146,21 +164,27 @@ TEST_CASE("NET-31 a reset after a short read", "[net][drained]") {
     const auto was_reset = failed(std::errc::connection_reset);
     const std::string text = everywhere([&](findings& ok) {
         for (const bool seen : {false, true}) {
-            auto [a, b] = tcp_pair();
+            two_conns ab = tcp_pair();
+            net::conn& a = ab.a;
+            net::conn& b = ab.b;
             make_drained(ok, a, b);
             reset(a);
             if (seen) await_edge_at(b);
             ok.equal(read(b, 100), was_reset);
         }
         {
-            auto [a, b] = tcp_pair();
+            two_conns ab = tcp_pair();
+            net::conn& a = ab.a;
+            net::conn& b = ab.b;
             make_drained(ok, a, b);
             blocked r([&] { return read(b, 100); });
             reset(a);
             ok.equal(r.get(), was_reset);
         }
         // Data, then the reset, both before the next read.
-        auto [a, b] = tcp_pair();
+        two_conns ab = tcp_pair();
+        net::conn& a = ab.a;
+        net::conn& b = ab.b;
         make_drained(ok, a, b);
         ok.equal(write(a, "more"), wrote(4));
         reset(a);
@@ -173,7 +197,9 @@ TEST_CASE("NET-31 a reset after a short read", "[net][drained]") {
 
 TEST_CASE("NET-31 the end, and a reset after it", "[net][drained]") {
     const std::string text = everywhere([](findings& ok) {
-        auto [a, b] = tcp_pair();
+        two_conns ab = tcp_pair();
+        net::conn& a = ab.a;
+        net::conn& b = ab.b;
         make_drained(ok, a, b);
         ok.equal(write(b, "never read"), wrote(10));
         await_arrival(a, 10);
@@ -192,7 +218,9 @@ TEST_CASE("NET-31 the end, and a reset after it", "[net][drained]") {
 TEST_CASE("NET-31 urgent data", "[net][drained]") {
     const std::string text = everywhere([](findings& ok) {
         for (const bool seen : {false, true}) {
-            auto [a, b] = tcp_pair();
+            two_conns ab = tcp_pair();
+            net::conn& a = ab.a;
+            net::conn& b = ab.b;
             make_drained(ok, a, b);
             ok.equal(write(a, "abc"), wrote(3));
             ok(write_urgent(a, 'X'));
@@ -208,7 +236,9 @@ TEST_CASE("NET-31 urgent data", "[net][drained]") {
         }
         {
             // Urgent data alone is nothing to read.
-            auto [a, b] = tcp_pair();
+            two_conns ab = tcp_pair();
+            net::conn& a = ab.a;
+            net::conn& b = ab.b;
             make_drained(ok, a, b);
             blocked r([&] { return read(b, 100); });
             ok(write_urgent(a, 'X'));
@@ -220,7 +250,9 @@ TEST_CASE("NET-31 urgent data", "[net][drained]") {
             ok.equal(read(b, 100), end_of_stream);
         }
         // Urgent data that is read in its place.
-        auto [a, b] = tcp_pair();
+        two_conns ab = tcp_pair();
+        net::conn& a = ab.a;
+        net::conn& b = ab.b;
         set_int(b, SOL_SOCKET, SO_OOBINLINE, 1);
         make_drained(ok, a, b);
         ok.equal(write(a, "abc"), wrote(3));
@@ -231,52 +263,12 @@ TEST_CASE("NET-31 urgent data", "[net][drained]") {
     CHECK(text == "");
 }
 
-// One at a time: an older urgent byte becomes part of the stream when a newer one comes.
-TEST_CASE("NET-31 urgent data at random places of a stream", "[net][drained]") {
-    const int rounds = scaled(3000, 300);
-    for (const int procs : {1, 2}) {
-        findings ok;
-        run_on(procs, [&] {
-            auto [a, b] = tcp_pair();
-            std::atomic<std::uint64_t> consumed{0};
-            std::atomic<int> urgent{0};
-            background writer([&] {
-                dice roll(11);
-                result all;
-                std::vector<std::byte> buffer(300);
-                std::size_t last = 0;
-                for (int i = 0; (i < rounds || urgent < 10) && !all.ec; ++i) {
-                    const auto some = std::span(buffer).first(1 + roll(300));
-                    fill_from(all.n, some);
-                    all.n += a.write(some, all.ec);
-                    if (roll(2) == 0) gosched();
-                    if (roll(4) != 0 || consumed <= last) continue;
-                    last = all.n;
-                    if (write_urgent(a, 'u')) ++urgent;
-                }
-                if (!all.ec) all.ec = close_write(a);
-                return all;
-            });
-            dice roll(12);
-            std::vector<std::byte> buffer(200);
-            for (;;) {
-                std::error_code ec;
-                const auto some = std::span(buffer).first(1 + roll(200));
-                const std::size_t n = b.read(some, ec);
-                if (!ok(!ec) || n == 0) break;
-                if (!ok(are_from(consumed, some.first(n)), "the stream's bytes")) break;
-                consumed += n;
-            }
-            ok.equal(writer.get(), wrote(consumed));
-        });
-        CHECK(ok.text() == "");
-    }
-}
-
 TEST_CASE("NET-31 data that comes between two reads", "[net][drained]") {
     const int rounds = scaled(500, 50);
     const std::string text = everywhere([&](findings& ok) {
-        auto [a, b] = tcp_pair();
+        two_conns ab = tcp_pair();
+        net::conn& a = ab.a;
+        net::conn& b = ab.b;
         make_drained(ok, a, b);
         for (int i = 0; i < rounds; ++i) {
             ok.equal(write(a, "ab"), wrote(2));
@@ -296,7 +288,9 @@ TEST_CASE("NET-31 data that comes between two reads", "[net][drained]") {
 
 TEST_CASE("NET-41 deadlines after a short read", "[net][drained]") {
     const std::string text = everywhere([](findings& ok) {
-        auto [a, b] = tcp_pair();
+        two_conns ab = tcp_pair();
+        net::conn& a = ab.a;
+        net::conn& b = ab.b;
         make_drained(ok, a, b);
         for (int i = 0; i < 3; ++i) {
             ok(!read_deadline(b, past));
@@ -336,7 +330,9 @@ TEST_CASE("NET-41 deadlines after a short read", "[net][drained]") {
 TEST_CASE("NET-35 close_read and close after a short read", "[net][drained]") {
     const std::string text = everywhere([](findings& ok) {
         for (const bool waits : {false, true}) {
-            auto [a, b] = tcp_pair();
+            two_conns ab = tcp_pair();
+            net::conn& a = ab.a;
+            net::conn& b = ab.b;
             make_drained(ok, a, b);
             background r([&] { return read(b, 100); });
             if (waits) r.parked();
@@ -344,7 +340,9 @@ TEST_CASE("NET-35 close_read and close after a short read", "[net][drained]") {
             ok.equal(r.get(), end_of_stream);
             ok.equal(read(b, 100), end_of_stream);
         }
-        auto [a, b] = tcp_pair();
+        two_conns ab = tcp_pair();
+        net::conn& a = ab.a;
+        net::conn& b = ab.b;
         make_drained(ok, a, b);
         blocked r([&] { return read(b, 100); });
         ok(!close(b));
@@ -356,8 +354,12 @@ TEST_CASE("NET-35 close_read and close after a short read", "[net][drained]") {
 
 TEST_CASE("NET-37 a copy between reads", "[net][drained]") {
     const std::string text = everywhere([](findings& ok) {
-        auto [a, b] = tcp_pair();
-        auto [c, d] = tcp_pair();
+        two_conns ab = tcp_pair();
+        net::conn& a = ab.a;
+        net::conn& b = ab.b;
+        two_conns cd = tcp_pair();
+        net::conn& c = cd.a;
+        net::conn& d = cd.b;
         for (int i = 0; i < 5; ++i) {
             make_drained(ok, a, b);
             ok.equal(write(a, "copied, read"), wrote(12));
@@ -377,122 +379,6 @@ TEST_CASE("NET-37 a copy between reads", "[net][drained]") {
         ok.equal(read(b, 100), end_of_stream);
     });
     CHECK(text == "");
-}
-
-// The window: the last bytes, and the end or a reset behind them, come while the reader reads or is about to wait.
-TEST_CASE("NET-31 the end meets a reader in every state", "[net][drained][stress]") {
-    const int rounds = stress_scaled(2000, 200);
-    findings ok;
-    run_on(2, [&] {
-        two_conns p;
-        int i = 0;
-        duel(
-            rounds, [&] { p = tcp_pair(); },
-            [&] {
-                std::error_code ignored;
-                (void)p.a.write(bytes_of("last"), ignored);
-                if (++i % 3 == 0) {
-                    reset(p.a);
-                } else if (i % 3 == 1) {
-                    p.a.close();
-                } else {
-                    p.a.close_write();
-                }
-            },
-            [&] {
-                ok.equal(read_n(p.b, 4).text, std::string("last"));
-                const result r = read(p.b, 100);
-                ok(r == end_of_stream || r == failed(std::errc::connection_reset));
-            });
-    });
-    CHECK(ok.text() == "");
-}
-
-TEST_CASE("NET-31 segments of all sizes, byte by byte, by readers with buffers of all sizes",
-          "[net][drained][stress]") {
-    constexpr int conns = 6;
-    const std::size_t size = stress_scaled<std::size_t>(400'000, 50'000);
-    for (const int procs : {1, 2}) {
-        findings ok;
-        run_on(procs, [&] {
-            wait_group all;
-            for (int i = 0; i < conns; ++i) {
-                all.go([&, i] {
-                    auto [a, b] = tcp_pair();
-                    if (i % 2 == 0) make_narrow(a, b);
-                    background writer([&] {
-                        dice roll(static_cast<std::uint64_t>(i) + 100);
-                        std::vector<std::byte> buffer(5000);
-                        result r;
-                        while (r.n < size && !r.ec) {
-                            const std::uint64_t most = roll(8) == 0 ? 5000 : 20;
-                            const auto some = std::span(buffer).first(
-                                std::min<std::size_t>(1 + roll(most), size - r.n));
-                            fill_from(r.n, some);
-                            r.n += a.write(some, r.ec);
-                            if (roll(3) == 0) gosched();
-                        }
-                        if (!r.ec) r.ec = i % 3 == 0 ? close(a) : close_write(a);
-                        return r;
-                    });
-                    const std::size_t most = i < 3 ? 40 : 6000;
-                    ok.equal(read_stream(b, most, static_cast<std::uint64_t>(i)),
-                             static_cast<std::int64_t>(size));
-                    ok.equal(writer.get(), wrote(size));
-                });
-            }
-            all.wait();
-        });
-        CHECK(ok.text() == "");
-    }
-}
-
-TEST_CASE("NET-41 a reader whose deadlines pass all the time loses nothing",
-          "[net][drained][stress]") {
-    const std::size_t size = stress_scaled<std::size_t>(100'000, 20'000);
-    for (const int procs : {1, 2}) {
-        findings ok;
-        std::atomic<int> timeouts{0};
-        run_on(procs, [&] {
-            auto [a, b] = tcp_pair();
-            std::atomic<bool> over{false};
-            background writer([&] {
-                dice roll(5);
-                std::vector<std::byte> buffer(100);
-                result r;
-                while (r.n < size && !r.ec) {
-                    const auto some =
-                        std::span(buffer).first(std::min<std::size_t>(1 + roll(100), size - r.n));
-                    fill_from(r.n, some);
-                    r.n += a.write(some, r.ec);
-                    for (auto n = roll(20); n > 0; --n) gosched();
-                }
-                r.ec = close_write(a);
-                return r;
-            });
-            dice roll(6);
-            std::uint64_t n = 0;
-            std::vector<std::byte> buffer(200);
-            for (;;) {
-                std::error_code ec;
-                const auto some = std::span(buffer).first(1 + roll(200));
-                b.set_read_deadline(in(std::chrono::nanoseconds(roll(30'000))));
-                const std::size_t r = b.read(some, ec);
-                if (ec == errc::timeout) {
-                    ok.equal(r, std::size_t{0});
-                    ++timeouts;
-                    continue;
-                }
-                if (!ok(!ec) || r == 0) break;
-                if (!ok(are_from(n, some.first(r)))) break;
-                n += r;
-            }
-            ok.equal(n, std::uint64_t{size});
-            ok.equal(writer.get(), wrote(size));
-        });
-        CHECK(ok.text() == "");
-        CHECK(timeouts > 0);
-    }
 }
 
 }  // namespace vole::test

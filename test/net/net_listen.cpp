@@ -269,7 +269,8 @@ TEST_CASE("NET-53 connections send at once, and ask silent peers", "[net][listen
         p.a.set_keep_alive({.on = false});
         p.a.set_no_delay(true);
         check(ok, p.a, {1, 0, 21, 15, 9});
-        auto [c, d] = unix_pair();
+        two_conns cd = unix_pair();
+        net::conn& c = cd.a;
         const auto refused = std::make_error_code(std::errc::operation_not_supported);
         using ec_ref = std::error_code&;
         ok.equal(error_of_call([&, &u = c](ec_ref ec) { u.set_no_delay(true, ec); }), refused);
@@ -381,8 +382,12 @@ TEST_CASE("NET-52 connections that were given up while they waited are no error 
 }
 
 TEST_CASE("NET-56 every descriptor is non-blocking and closed on exec", "[net][listen]") {
-    auto [a, b] = tcp_pair();
-    auto [c, d] = unix_pair();
+    two_conns ab = tcp_pair();
+    net::conn& a = ab.a;
+    net::conn& b = ab.b;
+    two_conns cd = unix_pair();
+    net::conn& c = cd.a;
+    net::conn& d = cd.b;
     auto [in, out] = net::os_pipe();
     net::tcp_listener l = net::listen_tcp(loopback());
     net::unix_listener u = net::listen_unix(net::endpoint::local("@vole-test-flags"));

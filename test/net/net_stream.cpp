@@ -75,7 +75,9 @@ TEST_CASE("NET-31 after an orderly end all is read, then the end, again and agai
 TEST_CASE("NET-31 a reset is an error; what came before it is read first", "[net][stream]") {
     const std::string text = everywhere([](findings& ok) {
         {
-            auto [a, b] = tcp_pair();
+            two_conns ab = tcp_pair();
+            net::conn& a = ab.a;
+            net::conn& b = ab.b;
             ok.equal(write(a, "before"), wrote(6));
             reset(a);
             ok.equal(read(b, 3), got("bef"));
@@ -83,13 +85,17 @@ TEST_CASE("NET-31 a reset is an error; what came before it is read first", "[net
             ok.equal(read(b, 3), failed(std::errc::connection_reset));
         }
         {
-            auto [a, b] = tcp_pair();
+            two_conns ab = tcp_pair();
+            net::conn& a = ab.a;
+            net::conn& b = ab.b;
             blocked r([&] { return read(b, 3); });
             reset(a);
             ok.equal(r.get(), failed(std::errc::connection_reset));
         }
         {
-            auto [a, b] = tcp_pair();
+            two_conns ab = tcp_pair();
+            net::conn& a = ab.a;
+            net::conn& b = ab.b;
             make_narrow(a, b);
             blocked w([&] { return write(b, std::string(too_much, 'x')); });
             reset(a);

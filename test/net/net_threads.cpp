@@ -73,7 +73,9 @@ void talk(findings& ok, const echo_server& server, int rounds, std::uint64_t see
 
 TEST_CASE("NET-84 an ordinary thread waits as a thread, and is woken by everything",
           "[net][threads]") {
-    auto [a, b] = tcp_pair();
+    two_conns ab = tcp_pair();
+    net::conn& a = ab.a;
+    net::conn& b = ab.b;
     net::tcp_listener l = net::listen_tcp(loopback());
     const auto in_thread = [&](auto&& operation, auto&& wake) {
         std::atomic<int> tid{0};
@@ -101,7 +103,9 @@ TEST_CASE("NET-84 an ordinary thread waits as a thread, and is woken by everythi
 TEST_CASE("NET-84 threads and goroutines share connections", "[net][threads]") {
     const int rounds = scaled(300, 30);
     findings ok;
-    auto [a, b] = tcp_pair();
+    two_conns ab = tcp_pair();
+    net::conn& a = ab.a;
+    net::conn& b = ab.b;
     make_narrow(a, b);
     const std::size_t size = 1000;
     std::atomic<std::size_t> left{size * static_cast<std::size_t>(rounds) * 4};
@@ -175,7 +179,9 @@ TEST_CASE("NET-86 everything may be called on one connection at once", "[net][th
     const int rounds = stress_scaled(300, 30);
     findings ok;
     run_on(2, [&] {
-        auto [a, b] = tcp_pair();
+        two_conns ab = tcp_pair();
+        net::conn& a = ab.a;
+        net::conn& b = ab.b;
         std::atomic<bool> over{false};
         wait_group all;
         const auto often = [&](auto f) {
@@ -239,9 +245,9 @@ TEST_CASE("NET-88 buffers are not touched after a call has returned", "[net][thr
 }
 
 TEST_CASE("NET-89 no socket is inherited by a program that is started", "[net][threads]") {
-    auto [a, b] = tcp_pair();
-    auto [c, d] = unix_pair();
-    net::tcp_listener l = net::listen_tcp(loopback());
+    const two_conns tcp = tcp_pair();
+    const two_conns local = unix_pair();
+    const net::tcp_listener l = net::listen_tcp(loopback());
     const auto r = run_in_subprocess({"/bin/ls", "-l", "/proc/self/fd"}, false);
     INFO(r.text());
     CHECK(r.succeeded());
