@@ -18,23 +18,13 @@ namespace {
 // Before anything can have been opened.
 [[maybe_unused]] const bool installed = (inner::set_poll_back_end(&inner::kqueue_back_end), true);
 
-const net::endpoint loopback = net::endpoint::parse("127.0.0.1:0");
-
-result read_all(net::conn& c, std::size_t n) {
-    result r{.ec = rubbish()};
-    std::vector<std::byte> buffer(n);
-    r.n = c.read_full(buffer, r.ec);
-    r.text.assign(reinterpret_cast<const char*>(buffer.data()), r.n);
-    return r;
-}
-
 }  // namespace
 
 TEST_CASE("NET-31 echo over kqueue, small and large, on any number of Ps") {
     for (const int procs : {1, 2, 4}) {
         findings ok;
         run_on(procs, [&] {
-            net::tcp_listener at = net::listen_tcp(loopback);
+            net::tcp_listener at = net::listen_tcp(loopback());
             vole::wait_group server;
             server.go([&] {
                 net::conn c = at.accept();
@@ -49,7 +39,7 @@ TEST_CASE("NET-31 echo over kqueue, small and large, on any number of Ps") {
                 const std::string text(size, static_cast<char>('a' + size % 26));
                 // At the same time: none of the two fits into the kernel's buffers.
                 background writer([&] { return write(c, text); });
-                ok(read_all(c, size) == got(text));
+                ok(read_n(c, size) == got(text));
                 ok.equal(writer.get(), wrote(size));
             }
             c.close_write();
@@ -117,7 +107,7 @@ TEST_CASE("NET-21 a close over kqueue wakes all who wait") {
               ok(three.get().ec == net::errc::closed);
               ok(close(c.a) == net::errc::closed);
 
-              net::tcp_listener at = net::listen_tcp(loopback);
+              net::tcp_listener at = net::listen_tcp(loopback());
               background accepting([&] {
                   std::error_code ec;
                   (void)at.accept(ec);
@@ -150,7 +140,7 @@ TEST_CASE("NET-61 a refused connection over kqueue fails at once") {
     CHECK(everywhere([](findings& ok) {
               net::endpoint at;
               {
-                  const net::tcp_listener taken = net::listen_tcp(loopback);
+                  const net::tcp_listener taken = net::listen_tcp(loopback());
                   at = taken.local_endpoint();
               }
               std::error_code ec;
@@ -165,7 +155,7 @@ TEST_CASE("NET-52 many connections over kqueue, accepted by several") {
         findings ok;
         run_on(procs, [&] {
             constexpr int many = 150;
-            net::tcp_listener at = net::listen_tcp(loopback);
+            net::tcp_listener at = net::listen_tcp(loopback());
             vole::wait_group servers;
             std::atomic<int> accepted{0};
             for (int i = 0; i < 4; ++i) {
@@ -193,7 +183,7 @@ TEST_CASE("NET-52 many connections over kqueue, accepted by several") {
                     for (int k = 0; k < scaled(20); ++k) {
                         const std::string text = std::to_string(k);
                         ok.equal(write(c, text), wrote(text.size()));
-                        ok.equal(read_all(c, text.size()), got(text));
+                        ok.equal(read_n(c, text.size()), got(text));
                     }
                 });
             }

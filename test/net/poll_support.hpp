@@ -13,7 +13,7 @@
 #include "runtime/internal/entry.hpp"
 #include "runtime/internal/netpoll.hpp"
 #include "runtime/src/sched/sched.hpp"
-#include "test/net/net_support.hpp"
+#include "test/net/socket_support.hpp"
 
 #include <arpa/inet.h>
 #include <cerrno>
@@ -162,7 +162,7 @@ class waiting_goroutine {
 
 // ---- connections --------------------------------------------------------------------------------
 
-/// Ends that the kernel has connected; not blocking.
+/// Ends that the kernel has connected, without the poller; not blocking.
 inline std::pair<int, int> tcp_fds() {
     const int listening = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_in at{};
@@ -181,32 +181,12 @@ inline std::pair<int, int> tcp_fds() {
     return {a, b};
 }
 
-struct two_conns {
-    net::conn a;
-    net::conn b;
-};
 inline two_conns tcp_conns() {
     const auto [a, b] = tcp_fds();
     two_conns both;
     both.a = net::adopt_conn(a);
     both.b = net::adopt_conn(b);
     return both;
-}
-
-inline result read(net::conn& c, std::size_t most) {
-    result r{.ec = rubbish()};
-    std::vector<std::byte> buffer(most);
-    r.n = c.read(buffer, r.ec);
-    if (r.n <= most) r.text.assign(reinterpret_cast<const char*>(buffer.data()), r.n);
-    return r;
-}
-inline result write(net::conn& c, std::string_view text) {
-    result r{.ec = rubbish()};
-    r.n = c.write(bytes_of(text), r.ec);
-    return r;
-}
-inline std::error_code close(net::conn& c) {
-    return error_of_call([&](std::error_code& ec) { c.close(ec); });
 }
 
 // ---- the process --------------------------------------------------------------------------------
