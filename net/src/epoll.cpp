@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <vole/config.hpp>
 #include <vole/detail/atomic.hpp>
 
 #if defined(VOLE_TSAN)
