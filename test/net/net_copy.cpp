@@ -133,7 +133,7 @@ TEST_CASE("NET-37 deadlines of the target end it; what was counted arrives, and 
             to.in.set_write_deadline(in(20ms));
             const copied c = copying(to.in, from.out);
             ok(c.ec == errc::timeout);
-            ok.equal(c.n > 0, to_kind.buffered);
+            ok(to_kind.buffered || c.n == 0);
             reader r(to.out, 8);
             to.in.close();
             ok.equal(r.get().right, c.n);

@@ -98,7 +98,7 @@ TEST_CASE("child: a server with idle connections", "[.child]") {
         }
         first.clear();
         for (long i = 0; i < children; ++i) {
-            clients.emplace_back([&] {
+            clients.emplace_back([&ok, env] {
                 const auto r =
                     run_case_in_subprocess("child: clients that do nothing", {.env = env});
                 ok(r.succeeded(), r.text());

@@ -112,7 +112,7 @@ TEST_CASE("NET-37 a deadline in the middle of a file: the offset says how much h
             to.in.set_write_deadline(in(50ms));
             c = sending(to.in, f.fd());
             ok(c.ec == errc::timeout);
-            ok.equal(c.n > 0, k.buffered);
+            ok(k.buffered || c.n == 0);
             ok.equal(f.offset(), c.n);
             // It goes on from there.
             to.in.set_write_deadline(never);

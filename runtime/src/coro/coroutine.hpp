@@ -52,8 +52,8 @@ struct coroutine_core : coroutine, cached_object {
     outcome end;
 };
 
-/// On whose stack that segment is; null: on a goroutine's own.
-inline const coroutine_core* coroutine_on(const stack_segment* s) noexcept {
+/// On whose stack that segment is; null: on a goroutine's own. Tracebacks ask without stopping the goroutine.
+VOLE_NO_TSAN inline const coroutine_core* coroutine_on(const stack_segment* s) noexcept {
     if (s == nullptr) return nullptr;
     while (s->prev != nullptr) s = s->prev;
     return s->coro;

@@ -75,8 +75,9 @@ bool may_allocate() noexcept {
     return may;
 }
 
-void walk_suspended(const arch::gobuf& suspended, const stack_segment*,
-                    frame_list& frames) noexcept {
+// Not seen by TSan: GCC lets the caller of fill_unwind_context read what that is given by reference.
+VOLE_NO_TSAN void walk_suspended(const arch::gobuf& suspended, const stack_segment*,
+                                 frame_list& frames) noexcept {
     unw_context_t context;
     unw_cursor_t cursor;
     if (unw_getcontext(&context) != 0) return;
