@@ -115,6 +115,8 @@ constexpr std::uint64_t address_mask = (std::uint64_t{1} << address_bits) - 1;
 std::uint64_t tag_of(std::uint32_t info) noexcept { return info >> poll_desc::tag_shift; }
 }  // namespace
 
+constinit atomic<std::uint32_t> descs_made{0};
+
 std::uint64_t token_of(const poll_desc* d) noexcept {
     return tag_of(d->info.load(memory_order_relaxed)) << address_bits |
            reinterpret_cast<std::uintptr_t>(d);
@@ -293,6 +295,7 @@ int open_poll_desc(int fd, poll_desc** out) {
     // Never given back: an event may name it at any time.
     if (d == nullptr) deep([&] { d = new (std::nothrow) poll_desc; });
     if (d == nullptr) return ENOMEM;
+    descs_made.fetch_add(1, memory_order_release);  // see descs_made
     if (const int e = current_back_end().add(fd, token_of(d)); e != 0) {
         give_free(d);
         return e;

@@ -85,6 +85,10 @@ void evict(poll_desc* d) noexcept;
 /// happened, or the time is set, but may be noticed late only by the next operation.
 void set_deadlines(poll_desc* d, unsigned directions, std::int64_t when);
 
+/// Counted up before the kernel is told of one, and read after it has named some: what the memory model knows of the way
+/// through the kernel. Without it, who gets the event would not be known to see what the one who made it has written.
+extern atomic<std::uint32_t> descs_made;
+
 /// What the poller's events call.
 std::uint64_t token_of(const poll_desc* d) noexcept;
 void prefetch_desc(const io_event& e) noexcept;

@@ -24,6 +24,7 @@ void poll(std::int64_t wait_ns, g_list& runnable) noexcept {
     constexpr int batch = 128;
     io_event events[batch];
     const int n = current_back_end().wait(wait_ns, events, batch);
+    descs_made.load(memory_order_acquire);  // see there
     // With a thousand connections each descriptor, and each goroutine, is out of the cache by the time it is ready.
     for (int i = 0; i < n; ++i) prefetch_desc(events[i]);
     for (int i = 0; i < n; ++i) prefetch_waiter(events[i]);
