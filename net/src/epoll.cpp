@@ -11,12 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <vole/config.hpp>
 #include <vole/detail/atomic.hpp>
-
-#if defined(VOLE_TSAN)
-#include <sanitizer/tsan_interface.h>
-#endif
 
 #include "net/src/back_end.hpp"
 #include "net/src/io_object.hpp"
@@ -52,21 +47,7 @@ int open_epoll() noexcept {
     return 0;
 }
 
-// An event comes after its descriptor was added, and what it leads to was made before that. TSan cannot know: the wait goes
-// past libc.
-void added() noexcept {
-#if defined(VOLE_TSAN)
-    __tsan_release(&epoll_fd);
-#endif
-}
-void waited() noexcept {
-#if defined(VOLE_TSAN)
-    __tsan_acquire(&epoll_fd);
-#endif
-}
-
 int add(int fd, std::uint64_t token) noexcept {
-    added();
     epoll_event event{};
     event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
     event.data.u64 = token;
@@ -130,7 +111,6 @@ int wait(std::int64_t ns, io_event* out, int most) noexcept {
     epoll_event events[batch];
     const int saved = errno;
     const int n = wait_events(events, most < batch ? most : batch, ns);
-    waited();
     int taken = 0;
     for (int i = 0; i < n; ++i) {
         if (events[i].data.u64 != wake_token) {
