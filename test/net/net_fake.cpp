@@ -425,6 +425,31 @@ TEST_CASE(
     CHECK(inner::io_waiters() == 0);
 }
 
+TEST_CASE("NET-10 work that comes as the last thread goes to wait") {
+    for (const int procs : {1, 2}) {
+        procs_scope scope(procs);
+        const quiet_desc d;
+        vole::wait_group reader;
+        reader.go([&] { (void)await_event(d, io_dir::read); });
+        await_parked(d, io_dir::read);
+        dice roll(static_cast<std::uint64_t>(procs));
+        for (int i = 0; i < scaled(10'000); ++i) {
+            std::atomic<bool> done{false};
+            if (i % 2 == 0) {
+                vole::go([&] { done = true; });
+                wait_until([&] { return done.load(); }, "the work to be done");
+            } else {
+                vole::timer soon = vole::after_func(1us, [&] { done = true; });
+                wait_until([&] { return done.load(); }, "the timer to go off");
+            }
+            // Its thread finds nothing more, and goes to wait: it is met somewhere on that way.
+            for (std::uint64_t n = roll(4000); n > 0; --n) asm volatile("" ::: "memory");
+        }
+        fake.post({event(d, dir_read)});
+        reader.wait();
+    }
+}
+
 TEST_CASE("NET-13 waits that begin as the last thread goes to sleep") {
     findings ok;
     run_on(2, [&] {
