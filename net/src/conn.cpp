@@ -281,7 +281,7 @@ void set_option(io_object* it, int level, int name, const T& value, std::error_c
 // Of a TCP connection. Null: ec says why not.
 socket* tcp_of(io_object* it, std::error_code& ec) noexcept {
     socket* s = socket_of(it, ec);
-    if (s == nullptr || s->short_is_all) return s;
+    if (s == nullptr || s->tcp) return s;
     ec = unsupported();
     return nullptr;
 }

@@ -69,8 +69,7 @@ struct target {
 socket* dial_once(const target& t, const endpoint& to, const context& ctx, error_code& ec) {
     const int af = af_of(to);
     const bool tcp = af != AF_UNIX && t.type == SOCK_STREAM;
-    const int protocol = tcp && t.how.multipath ? 262 /* IPPROTO_MPTCP */ : 0;
-    fresh_fd fd(af, t.type, protocol, ec);
+    fresh_fd fd = tcp ? fresh_fd(af, t.how.multipath, ec) : fresh_fd(af, t.type, ec);
     if (ec) return nullptr;
     if (tcp) set_tcp_defaults(fd.get(), t.how.keep_alive);
     fd.let_user(t.how.control, ec);

@@ -3,6 +3,7 @@
 
 #include <cerrno>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -62,6 +63,7 @@ socket* adopt(int fd, const kind& k, std::error_code& ec) {
         return nullptr;
     }
     ::fcntl(fd, F_SETFD, flags | FD_CLOEXEC);
+    if (option(fd, SO_PROTOCOL, 0) != IPPROTO_TCP) s->short_is_all = false;
     if (k.type != 0) {
         s->local = local_endpoint_of(fd);
         s->remote = remote_endpoint_of(fd);

@@ -11,8 +11,15 @@ namespace vole::inline v0::detail {
 
 class fresh_fd {
   public:
-    fresh_fd(int family, int type, int protocol, std::error_code& ec) noexcept
-        : fd_(make_fd(family, type, protocol, ec)) {}
+    fresh_fd(int family, int type, std::error_code& ec) noexcept
+        : fd_(make_fd(family, type, 0, ec)) {}
+    /// TCP; by several paths if that is wanted and the kernel has it.
+    static constexpr int mptcp = 262;  // IPPROTO_MPTCP, which older headers lack
+    fresh_fd(int family, bool multipath, std::error_code& ec) noexcept {
+        if (multipath) fd_ = make_fd(family, SOCK_STREAM, mptcp, ec);
+        multipath_ = fd_ >= 0;
+        if (!multipath_) fd_ = make_fd(family, SOCK_STREAM, 0, ec);
+    }
     ~fresh_fd() {
         if (fd_ >= 0) ::close(fd_);
     }
@@ -45,12 +52,15 @@ class fresh_fd {
         if (ec) return nullptr;
         socket* s = make_socket(fd_, static_cast<std::int16_t>(af), static_cast<std::int16_t>(type),
                                 network, ec);
-        if (s != nullptr) fd_ = -1;
+        if (s == nullptr) return nullptr;
+        fd_ = -1;
+        if (multipath_) s->short_is_all = false;  // what one path has brought is not all
         return s;
     }
 
   private:
-    int fd_;
+    int fd_ = -1;
+    bool multipath_ = false;
 };
 
 /// "tcp4" and its like as literals, which a socket keeps.

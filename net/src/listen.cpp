@@ -58,6 +58,7 @@ socket* detail::socket_accept(socket* s, std::error_code& ec) {
         return nullptr;
     }
     socket_owner mine{made};
+    made->short_is_all = s->short_is_all;
     made->remote = from_sockaddr(from);
     made->local = local_endpoint_of(fd);
     return mine.give();
@@ -117,17 +118,7 @@ void start_listening(int fd, const listen_config& config, std::error_code& ec) {
 socket* listen_tcp_at(const endpoint& at, bool both, const char* network,
                       const listen_config& config, std::error_code& ec) {
     const int af = at.family() == family::ipv4 ? AF_INET : AF_INET6;
-#if defined(IPPROTO_MPTCP)
-    constexpr int multipath = IPPROTO_MPTCP;
-#else
-    constexpr int multipath = 262;
-#endif
-    fresh_fd fd(af, SOCK_STREAM, config.multipath ? multipath : 0, ec);
-    if (ec && config.multipath) {
-        listen_config plain = config;
-        plain.multipath = false;
-        return listen_tcp_at(at, both, network, plain, ec);
-    }
+    fresh_fd fd(af, config.multipath, ec);
     if (ec) return nullptr;
     if (af == AF_INET6) fd.set(IPPROTO_IPV6, IPV6_V6ONLY, both ? 0 : 1, ec);
     fd.set(SOL_SOCKET, SO_REUSEADDR, 1, ec);
@@ -154,7 +145,7 @@ socket* listen_tcp_any(const endpoint& at, bool both, const char* network,
 
 socket* listen_local(const endpoint& at, int type, const char* network, const listen_config& config,
                      std::error_code& ec) {
-    fresh_fd fd(AF_UNIX, type, 0, ec);
+    fresh_fd fd(AF_UNIX, type, ec);
     fd.let_user(config.control, ec);
     fd.bind(AF_UNIX, at, ec);
     if (ec) return nullptr;

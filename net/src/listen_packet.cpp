@@ -20,7 +20,7 @@ using namespace net;
 socket* bind_udp(const endpoint& at, bool both, const char* network, const packet_config& config,
                  std::error_code& ec) {
     const int af = at.family() == family::ipv4 ? AF_INET : AF_INET6;
-    fresh_fd fd(af, SOCK_DGRAM, 0, ec);
+    fresh_fd fd(af, SOCK_DGRAM, ec);
     if (ec) return nullptr;
     if (af == AF_INET6) fd.set(IPPROTO_IPV6, IPV6_V6ONLY, both ? 0 : 1, ec);
     fd.set(SOL_SOCKET, SO_BROADCAST, 1, ec);
@@ -33,7 +33,7 @@ socket* bind_udp(const endpoint& at, bool both, const char* network, const packe
 }
 
 socket* bind_local(const endpoint& at, const packet_config& config, std::error_code& ec) {
-    fresh_fd fd(AF_UNIX, SOCK_DGRAM, 0, ec);
+    fresh_fd fd(AF_UNIX, SOCK_DGRAM, ec);
     if (ec) return nullptr;
     fd.let_user(config.control, ec);
     fd.bind(AF_UNIX, at, ec);

@@ -48,7 +48,8 @@ socket* make_socket(int fd, std::int16_t family, std::int16_t type, const char* 
     s->family = family;
     s->type = type;
     s->network = network;
-    s->short_is_all = type == SOCK_STREAM && (family == AF_INET || family == AF_INET6);
+    s->tcp = type == SOCK_STREAM && (family == AF_INET || family == AF_INET6);
+    s->short_is_all = s->tcp;
     int e = 0;
     try {
         const runtime_entry entry;

@@ -28,11 +28,13 @@ struct socket final : io_object {
     fd_lock lock;
     poll_desc* pd = nullptr;
     int fd = -1;
-    std::int16_t family = 0;    // AF_...
-    std::int16_t type = 0;      // SOCK_...; 0: no socket
-    bool short_is_all = false;  // TCP: a read that gets less than asked for has got all there was
-    bool drained = false;       // so it was, last time. The reader's
-    bool connected = false;     // of a packet socket
+    std::int16_t family = 0;  // AF_...
+    std::int16_t type = 0;    // SOCK_...; 0: no socket
+    bool tcp = false;
+    bool short_is_all =
+        false;             // plain TCP: a read that gets less than asked for has got all there was
+    bool drained = false;  // so it was, last time. The reader's
+    bool connected = false;  // of a packet socket
     bool unlink_on_close = false;
     bool released = false;  // the descriptor is not closed with it
 

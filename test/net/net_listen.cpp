@@ -485,6 +485,42 @@ TEST_CASE("child: out of descriptors", "[.child]") {
     CHECK(text == "");
 }
 
+TEST_CASE("NET-85 TCP takes one path unless it is told to take several", "[net][listen]") {
+    const auto protocol_of = [](net::open_object& o) {
+        return o.control([](int fd) {
+            int value = 0;
+            socklen_t size = sizeof value;
+            ::getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &value, &size);
+            return value;
+        });
+    };
+    constexpr int mptcp = 262;
+    const int fd = ::socket(AF_INET, SOCK_STREAM, mptcp);
+    const int several = fd >= 0 ? mptcp : IPPROTO_TCP;  // without it in the kernel: as before
+    if (fd >= 0) ::close(fd);
+    const std::string text = everywhere([&](findings& ok) {
+        for (const bool multipath : {false, true}) {
+            net::listen_config config;
+            config.multipath = multipath;
+            net::tcp_listener l = net::listen_tcp(loopback(), config);
+            net::dialer how;
+            how.multipath = multipath;
+            net::tcp_conn a = net::dial_tcp(l.local_endpoint(), how);
+            net::tcp_conn b = l.accept();
+            ok.equal(protocol_of(l), multipath ? several : IPPROTO_TCP);
+            ok.equal(protocol_of(a), multipath ? several : IPPROTO_TCP);
+            a.set_no_delay(true);
+            for (const char* part : {"one", "and another one"}) {
+                ok.equal(write(a, part), wrote(std::strlen(part)));
+                ok.equal(read_n(b, std::strlen(part)), got(part));
+                ok.equal(write(b, part), wrote(std::strlen(part)));
+                ok.equal(read_n(a, std::strlen(part)), got(part));
+            }
+        }
+    });
+    CHECK(text == "");
+}
+
 TEST_CASE("NET-52 out of descriptors: accept says so, and the next one has the connection",
           "[net][listen]") {
     const auto r = run_case_in_subprocess("child: out of descriptors");

@@ -25,6 +25,7 @@ struct dialer {
     /// Where from. Empty: the system picks.
     endpoint local{};
     conn::keep_alive keep_alive{};
+    /// Multipath TCP, where the kernel has it.
     bool multipath = false;
     /// Called between the making of the socket and its connecting. An error it gives fails that address.
     std::function<std::error_code(int fd)> control{};
