@@ -53,6 +53,10 @@ void receive(io_object* it, std::span<std::byte> to, datagram& d, bool wants_sen
         ec = net::errc::closed;
         return;
     }
+    if (to.empty() && !wants_sender) {  // takes none, as a stream's does (NET-30)
+        ec.clear();
+        return;
+    }
     (void)until_ready(s, io_dir::read, ec, [&] {
         sys::result n = 0;
         stack::ensure(throw_bytes, [&] { n = receive_once(s, to, d, wants_sender); });

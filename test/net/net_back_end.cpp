@@ -37,9 +37,10 @@ std::vector<back_end>& back_ends() {
         for (back_end& b : list) {
             const auto before = open_files();
             if (b.of->open() != 0) throw std::runtime_error("a back end cannot be opened");
-            for (const auto& [fd, name] : open_files()) {
+            for (const auto& [number, name] : open_files()) {
+                const int fd = number;
                 const bool is_new = std::none_of(before.begin(), before.end(),
-                                                 [&](const auto& f) { return f.first == fd; });
+                                                 [fd](const auto& f) { return f.first == fd; });
                 const bool wakes = name == "anon_inode:[eventfd]" || name.starts_with("pipe:");
                 if (is_new && wakes && b.wake_fd < 0) b.wake_fd = fd;
             }

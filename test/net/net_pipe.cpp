@@ -15,7 +15,9 @@ namespace vole::test {
 
 TEST_CASE("NET-80 a write is over when all of it has been read", "[net][pipe]") {
     const std::string text = everywhere([](findings& ok) {
-        auto [a, b] = pipe();
+        auto ends = pipe();
+        stream& a = ends.a;
+        stream& b = ends.b;
         for (const bool back : {false, true}) {
             stream& from = back ? b : a;
             stream& to = back ? a : b;
@@ -33,7 +35,9 @@ TEST_CASE("NET-80 a write is over when all of it has been read", "[net][pipe]") 
 
 TEST_CASE("NET-80 a read that waits gets what a write has, and the write goes on", "[net][pipe]") {
     const std::string text = everywhere([](findings& ok) {
-        auto [a, b] = pipe();
+        auto ends = pipe();
+        stream& a = ends.a;
+        stream& b = ends.b;
         blocked all([&] { return read(b, 100); });
         ok.equal(write(a, "short"), wrote(5));
         ok.equal(all.get(), got("short"));
@@ -52,7 +56,9 @@ TEST_CASE("NET-80 a read that waits gets what a write has, and the write goes on
 TEST_CASE("NET-80 writes wait for one another, in their order; a read takes from one only",
           "[net][pipe]") {
     const std::string text = everywhere([](findings& ok) {
-        auto [a, b] = pipe();
+        auto ends = pipe();
+        stream& a = ends.a;
+        stream& b = ends.b;
         blocked first([&] { return write(a, "abc"); });
         blocked second([&] { return write(a, "de"); });
         ok.equal(read(b, 2), got("ab"));
@@ -68,7 +74,9 @@ TEST_CASE("NET-80 writes wait for one another, in their order; a read takes from
 
 TEST_CASE("NET-80 several pieces are one write", "[net][pipe]") {
     const std::string text = everywhere([](findings& ok) {
-        auto [a, b] = pipe();
+        auto ends = pipe();
+        stream& a = ends.a;
+        stream& b = ends.b;
         const std::array pieces{bytes_of(""),  bytes_of("abc"),  bytes_of(""), bytes_of(""),
                                 bytes_of("d"), bytes_of("efgh"), bytes_of("")};
         blocked w([&] {
@@ -88,7 +96,9 @@ TEST_CASE("NET-80 several pieces are one write", "[net][pipe]") {
 
 TEST_CASE("NET-80 both directions at once", "[net][pipe]") {
     const std::string text = everywhere([](findings& ok) {
-        auto [a, b] = pipe();
+        auto ends = pipe();
+        stream& a = ends.a;
+        stream& b = ends.b;
         blocked to_b([&] { return write(a, "to b"); });
         blocked to_a([&] { return write(b, "to a"); });
         ok.equal(read(a, 100), got("to a"));
@@ -101,7 +111,9 @@ TEST_CASE("NET-80 both directions at once", "[net][pipe]") {
 
 TEST_CASE("NET-80 a write of no bytes waits for a reader, who goes on waiting", "[net][pipe]") {
     const std::string text = everywhere([](findings& ok) {
-        auto [a, b] = pipe();
+        auto ends = pipe();
+        stream& a = ends.a;
+        stream& b = ends.b;
         {
             blocked r([&] { return read(b, 10); });
             ok.equal(write(a, ""), wrote(0));
@@ -135,7 +147,9 @@ TEST_CASE("NET-80 a write of no bytes waits for a reader, who goes on waiting", 
 TEST_CASE("NET-30 a read of no bytes does not wait, and sees that this end is closed",
           "[net][pipe]") {
     const std::string text = everywhere([](findings& ok) {
-        auto [a, b] = pipe();
+        auto ends = pipe();
+        stream& a = ends.a;
+        stream& b = ends.b;
         ok.equal(read(b, 0), got(""));
         {
             blocked w([&] { return write(a, "x"); });
@@ -156,7 +170,9 @@ TEST_CASE("NET-30 a read of no bytes does not wait, and sees that this end is cl
 
 TEST_CASE("NET-80 close ends what waits and what comes, on both sides", "[net][pipe]") {
     const std::string text = everywhere([](findings& ok) {
-        auto [a, b] = pipe();
+        auto ends = pipe();
+        stream& a = ends.a;
+        stream& b = ends.b;
         blocked own_read([&] { return read(a, 10); });
         blocked own_write([&] { return write(a, "12345"); });
         blocked own_second([&] { return write(a, "6"); });
@@ -181,7 +197,9 @@ TEST_CASE("NET-80 close ends what waits and what comes, on both sides", "[net][p
     CHECK(text == "");
 
     const std::string other = everywhere([](findings& ok) {
-        auto [a, b] = pipe();
+        auto ends = pipe();
+        stream& a = ends.a;
+        stream& b = ends.b;
         blocked their_read([&] { return read(b, 10); });
         blocked their_second([&] { return read(b, 10); });
         blocked their_write([&] { return write(b, "12345"); });
@@ -214,7 +232,9 @@ TEST_CASE("NET-80 an end that is destroyed is closed", "[net][pipe]") {
 TEST_CASE("NET-80 close_write: the other end reads to the end; the other direction goes on",
           "[net][pipe]") {
     const std::string text = everywhere([](findings& ok) {
-        auto [a, b] = pipe();
+        auto ends = pipe();
+        stream& a = ends.a;
+        stream& b = ends.b;
         blocked r([&] { return read(b, 10); });
         ok(!close_write(a));
         ok.equal(r.get(), end_of_stream);
@@ -233,7 +253,9 @@ TEST_CASE("NET-80 close_write: the other end reads to the end; the other directi
     CHECK(text == "");
 
     const std::string waiting = everywhere([](findings& ok) {
-        auto [a, b] = pipe();
+        auto ends = pipe();
+        stream& a = ends.a;
+        stream& b = ends.b;
         blocked w([&] { return write(a, "123"); });
         ok.equal(read(b, 1), got("1"));
         ok(!close_write(a));
@@ -244,7 +266,9 @@ TEST_CASE("NET-80 close_write: the other end reads to the end; the other directi
 
 TEST_CASE("NET-80 close_read: own reads end, the other end cannot write", "[net][pipe]") {
     const std::string text = everywhere([](findings& ok) {
-        auto [a, b] = pipe();
+        auto ends = pipe();
+        stream& a = ends.a;
+        stream& b = ends.b;
         blocked r([&] { return read(a, 10); });
         ok(!close_read(a));
         ok.equal(r.get(), end_of_stream);
@@ -259,7 +283,9 @@ TEST_CASE("NET-80 close_read: own reads end, the other end cannot write", "[net]
     CHECK(text == "");
 
     const std::string waiting = everywhere([](findings& ok) {
-        auto [a, b] = pipe();
+        auto ends = pipe();
+        stream& a = ends.a;
+        stream& b = ends.b;
         blocked w([&] { return write(b, "123"); });
         ok.equal(read(a, 2), got("12"));
         ok(!close_read(a));
@@ -273,7 +299,9 @@ TEST_CASE("NET-80 close_read: own reads end, the other end cannot write", "[net]
 TEST_CASE("NET-41 a deadline in the past: at once, whatever waits or is there; nothing is lost",
           "[net][pipe]") {
     const std::string text = everywhere([](findings& ok) {
-        auto [a, b] = pipe();
+        auto ends = pipe();
+        stream& a = ends.a;
+        stream& b = ends.b;
         for (const bool now : {false, true}) {
             const auto at = [&] { return now ? clock::now() : past; };
             {
@@ -305,7 +333,8 @@ TEST_CASE("NET-41 a deadline in the past: at once, whatever waits or is there; n
 TEST_CASE("NET-40 a deadline that comes ends what waits, not earlier", "[net][pipe]") {
     const std::string text = everywhere([](findings& ok) {
         for (const auto d : {1ns, 2ns, 5ns, 50ns, 1'000ns, 50'000ns, 1'000'000ns, 5'000'000ns}) {
-            auto [a, b] = pipe();
+            auto ends = pipe();
+            stream& b = ends.b;
             const time_point end = in(d);
             ok(!deadline(b, end));
             background r([&] { return read(b, 1); });
@@ -324,7 +353,9 @@ TEST_CASE("NET-40 a deadline that comes ends what waits, not earlier", "[net][pi
 
 TEST_CASE("NET-40 a deadline may be changed under those who wait", "[net][pipe]") {
     const std::string text = everywhere([](findings& ok) {
-        auto [a, b] = pipe();
+        auto ends = pipe();
+        stream& a = ends.a;
+        stream& b = ends.b;
         blocked r([&] { return read(b, 1); });
         ok(!read_deadline(b, in(1h)));
         ok(r.waits());
@@ -350,7 +381,9 @@ TEST_CASE("NET-40 a deadline may be changed under those who wait", "[net][pipe]"
 
 TEST_CASE("NET-43 reads and writes, and the two ends, have deadlines of their own", "[net][pipe]") {
     const std::string text = everywhere([](findings& ok) {
-        auto [a, b] = pipe();
+        auto ends = pipe();
+        stream& a = ends.a;
+        stream& b = ends.b;
         ok(!read_deadline(a, past));
         ok(!write_deadline(b, past));
         {
@@ -371,7 +404,9 @@ TEST_CASE("NET-43 reads and writes, and the two ends, have deadlines of their ow
 
 TEST_CASE("NET-46 the longest deadline, and none after one", "[net][pipe]") {
     const std::string text = everywhere([](findings& ok) {
-        auto [a, b] = pipe();
+        auto ends = pipe();
+        stream& a = ends.a;
+        stream& b = ends.b;
         ok(!deadline(b, time_point::max()));
         blocked r([&] { return read(b, 1); });
         ok(!deadline(b, in(1h)));
@@ -390,7 +425,9 @@ TEST_CASE("NET-46 the longest deadline, and none after one", "[net][pipe]") {
 TEST_CASE("NET-44 no deadline can be set on what is closed; closing is what counts",
           "[net][pipe]") {
     const std::string text = everywhere([](findings& ok) {
-        auto [a, b] = pipe();
+        auto ends = pipe();
+        stream& a = ends.a;
+        stream& b = ends.b;
         ok(!deadline(a, in(1h)));
         ok(!deadline(b, past));
         ok(!close(a));
@@ -411,7 +448,9 @@ TEST_CASE("NET-44 no deadline can be set on what is closed; closing is what coun
 
 TEST_CASE("NET-84 two ordinary threads", "[net][pipe]") {
     findings ok;
-    auto [a, b] = pipe();
+    auto ends = pipe();
+    stream& a = ends.a;
+    stream& b = ends.b;
     std::atomic<int> tid{0};
     result r;
     std::thread reader([&, &to = b] {
@@ -442,7 +481,9 @@ TEST_CASE("NET-84 two ordinary threads", "[net][pipe]") {
 TEST_CASE("NET-80 nothing is left of a pipe", "[net][pipe]") {
     const auto left = run_on(1, [] {
         return bytes_left_by([] {
-            auto [a, b] = pipe();
+            auto ends = pipe();
+            stream& a = ends.a;
+            stream& b = ends.b;
             (void)deadline(a, in(1h));
             (void)deadline(b, in(1h));
             (void)deadline(b, in(1us));

@@ -27,7 +27,9 @@ std::string state_in(F f) {
 TEST_CASE("NET-80 deadlines in a bubble come in its time, and take none", "[net][pipe][bubble]") {
     findings ok;
     bubble([&] {
-        auto [a, b] = pipe();
+        auto ends = pipe();
+        stream& a = ends.a;
+        stream& b = ends.b;
         const stopwatch t;
         ok(!read_deadline(b, in(10h)));
         ok(!write_deadline(a, in(5h)));
@@ -39,21 +41,21 @@ TEST_CASE("NET-80 deadlines in a bubble come in its time, and take none", "[net]
         ok.equal(t.ns(), ns(10h));
 
         // Changed under who waits: cut, extended, withdrawn.
-        go([&, &end = b] {
+        go([&] {
             sleep(1h);
-            ok(!read_deadline(end, in(2h)));
+            ok(!read_deadline(b, in(2h)));
             sleep(1h);
-            ok(!read_deadline(end, in(3h)));
+            ok(!read_deadline(b, in(3h)));
         });
         ok(!read_deadline(b, in(4h)));
         ok.equal(read(b, 1), failed(errc::timeout));
         ok.equal(t.ns(), ns(10h + 2h + 3h));
 
-        go([&, &end = b] {
+        go([&] {
             sleep(1h);
-            ok(!read_deadline(end, never));
+            ok(!read_deadline(b, never));
             sleep(100h);
-            ok(!read_deadline(end, clock::now()));
+            ok(!read_deadline(b, clock::now()));
         });
         ok(!read_deadline(b, in(2h)));
         ok.equal(read(b, 1), failed(errc::timeout));
@@ -66,7 +68,9 @@ TEST_CASE("NET-80 data comes before the deadline, and the deadline is for the ne
           "[net][pipe][bubble]") {
     findings ok;
     bubble([&] {
-        auto [a, b] = pipe();
+        auto ends = pipe();
+        stream& a = ends.a;
+        stream& b = ends.b;
         const stopwatch t;
         go([&, &from = a] {
             for (int i = 0; i < 3; ++i) {
@@ -91,7 +95,9 @@ TEST_CASE("NET-80 a write that runs into its deadline says how far it came",
           "[net][pipe][bubble]") {
     findings ok;
     bubble([&] {
-        auto [a, b] = pipe();
+        auto ends = pipe();
+        stream& a = ends.a;
+        stream& b = ends.b;
         go([&, &to = b] {
             for (int i = 0; i < 3; ++i) {
                 sleep(1s);
@@ -107,7 +113,9 @@ TEST_CASE("NET-80 a write that runs into its deadline says how far it came",
 TEST_CASE("SYN-16 who waits in a pipe of the bubble is durably blocked", "[net][pipe][bubble]") {
     findings ok;
     bubble([&] {
-        auto [a, b] = pipe();
+        auto ends = pipe();
+        stream& a = ends.a;
+        stream& b = ends.b;
         ok.equal(state_in([&, &s = a] { ok.equal(read(s, 1), end_of_stream); }), durably);
         ok.equal(state_in([&, &s = b] { ok.equal(read(s, 1), failed(errc::pipe_closed)); }),
                  durably);
@@ -115,7 +123,9 @@ TEST_CASE("SYN-16 who waits in a pipe of the bubble is durably blocked", "[net][
         synctest::wait();
     });
     bubble([&] {
-        auto [a, b] = pipe();
+        auto ends = pipe();
+        stream& a = ends.a;
+        stream& b = ends.b;
         ok.equal(state_in([&, &s = a] { ok.equal(write(s, "1"), failed(errc::pipe_closed)); }),
                  durably);
         ok.equal(state_in([&, &s = a] { ok.equal(write(s, ""), failed(errc::pipe_closed)); }),
@@ -156,7 +166,9 @@ TEST_CASE("SYN-10 in a pipe from outside nobody is durably blocked", "[net][pipe
 
 TEST_CASE("SYN-50 a bubble that is stuck in a pipe", "[net][pipe][bubble]") {
     const auto r = deadlock_of([] {
-        auto [a, b] = pipe();
+        auto ends = pipe();
+        stream& a = ends.a;
+        stream& b = ends.b;
         go([&s = b] { (void)read(s, 1); });
         go([&s = b] { (void)write(s, "x"); });
         (void)write(a, "xy");
@@ -170,7 +182,8 @@ TEST_CASE("SYN-50 a deadline keeps a bubble alive, one that was withdrawn does n
           "[net][pipe][bubble]") {
     findings ok;
     const auto r = deadlock_of([&] {
-        auto [a, b] = pipe();
+        auto ends = pipe();
+        stream& a = ends.a;
         ok(!read_deadline(a, in(1h)));
         ok.equal(read(a, 1), failed(errc::timeout));
         ok(!read_deadline(a, in(1h)));
@@ -258,7 +271,9 @@ TEST_CASE("NET-80 what a goroutine did before its write is seen after the read, 
           "[net][pipe][bubble]") {
     findings ok;
     bubble([&] {
-        auto [a, b] = pipe();
+        auto ends = pipe();
+        stream& a = ends.a;
+        stream& b = ends.b;
         int plain = 0;
         go([&, &from = a] {
             plain = 1;

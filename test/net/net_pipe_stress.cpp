@@ -63,7 +63,9 @@ bool read_all(stream& s, std::span<std::byte> to, dice& roll) {
 TEST_CASE("NET-80 a long stream comes out as it went in, by reads and writes of all sizes",
           "[net][pipe][stress]") {
     const std::string text = everywhere([](findings& ok) {
-        auto [a, b] = pipe();
+        auto ends = pipe();
+        stream& a = ends.a;
+        stream& b = ends.b;
         const std::uint64_t total = scaled<std::uint64_t>(10'000'000, 200'000);
         wait_group both;
         const auto send = [&ok, total](stream& s) {
@@ -113,7 +115,9 @@ TEST_CASE("NET-80 the writes of many do not mix", "[net][pipe][stress]") {
     const std::string text = everywhere([](findings& ok) {
         constexpr std::uint32_t writers = 8;
         const auto frames = scaled<std::uint32_t>(5000, 100);
-        auto [a, b] = pipe();
+        auto ends = pipe();
+        stream& a = ends.a;
+        stream& b = ends.b;
         wait_group all;
         for (std::uint32_t i = 0; i < writers; ++i) {
             all.go([&, i, &from = a] {
@@ -154,7 +158,9 @@ TEST_CASE("NET-80 many readers and many writers: each byte comes to one reader",
           "[net][pipe][stress]") {
     const std::string text = everywhere([](findings& ok) {
         const std::uint64_t each = scaled<std::uint64_t>(200'000, 5'000);
-        auto [a, b] = pipe();
+        auto ends = pipe();
+        stream& a = ends.a;
+        stream& b = ends.b;
         std::array<std::atomic<std::uint64_t>, 256> seen{};
         wait_group writers;
         wait_group readers;
@@ -193,7 +199,9 @@ TEST_CASE("NET-80 as many reads as writes, and nobody else comes", "[net][pipe][
         const std::string text(long_text, 'x');
         const int rounds = stress_scaled(5000);
         for (int n = 0; n < rounds; ++n) {
-            auto [a, b] = pipe();
+            auto ends = pipe();
+            stream& a = ends.a;
+            stream& b = ends.b;
             wait_group all;
             for (int i = 0; i < 3; ++i) {
                 all.go([&, &to = b] { ok.equal(read(to, long_text).n, long_text); });
@@ -328,7 +336,9 @@ TEST_CASE("NET-41 deadlines against data: nothing is lost, nothing comes twice",
           "[net][pipe][stress]") {
     const std::string text = everywhere([](findings& ok) {
         const std::uint64_t total = scaled<std::uint64_t>(600'000, 10'000);
-        auto [a, b] = pipe();
+        auto ends = pipe();
+        stream& a = ends.a;
+        stream& b = ends.b;
         std::atomic<bool> over{false};
         wait_group all;
         all.go([&, &s = a] {
@@ -386,7 +396,9 @@ TEST_CASE("NET-41 deadlines against data: nothing is lost, nothing comes twice",
 
 TEST_CASE("NET-45 many set deadlines at once: the last one counts", "[net][pipe][stress]") {
     const std::string text = everywhere([](findings& ok) {
-        auto [a, b] = pipe();
+        auto ends = pipe();
+        stream& a = ends.a;
+        stream& b = ends.b;
         const int rounds = stress_scaled(2000, 20);
         for (int n = 0; n < rounds; ++n) {
             wait_group all;
@@ -418,14 +430,15 @@ TEST_CASE("NET-45 two set deadlines at the same moment: the one that is left com
           "[net][pipe][stress]") {
     findings ok;
     run_on(4, [&] {
-        auto [a, b] = pipe();
+        auto ends = pipe();
+        stream& b = ends.b;
         duel(
-            stress_scaled(20'000), [&, &end = b] { ok(!read_deadline(end, never)); },
-            [&, &end = b] {
-                ok(!read_deadline(end, in(2us)));
-                ok.equal(read(end, 1), failed(errc::timeout));
+            stress_scaled(20'000), [&] { ok(!read_deadline(b, never)); },
+            [&] {
+                ok(!read_deadline(b, in(2us)));
+                ok.equal(read(b, 1), failed(errc::timeout));
             },
-            [&, &end = b] { ok(!read_deadline(end, in(30us))); });
+            [&] { ok(!read_deadline(b, in(30us))); });
     });
     CHECK(ok.text() == "");
 }

@@ -199,15 +199,15 @@ TEST_CASE("NET-12 ordinary threads that wait count as well, and are woken") {
     constexpr std::uint32_t before = 0;
     (void)nobody_waits();
     half_pipe data;
-    half_pipe closed;
+    half_pipe shut;
     half_pipe late;
     std::thread one([&] { ok.equal(read(data.in, 10), got("x")); });
-    std::thread two([&] { ok.equal(read(closed.in, 10), failed(errc::closed)); });
+    std::thread two([&] { ok.equal(read(shut.in, 10), failed(errc::closed)); });
     std::thread three([&] { ok.equal(read(late.in, 10), failed(errc::timeout)); });
     wait_until([&] { return inner::io_waiters() == before + 3; }, "three threads to wait");
     data.write("x");
     one.join();
-    (void)close(closed.in);
+    (void)close(shut.in);
     two.join();
     late.in.set_read_deadline(in(1ms));
     three.join();

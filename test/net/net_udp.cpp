@@ -104,6 +104,22 @@ TEST_CASE("NET-38 a datagram of no bytes is one, and no end", "[net][udp]") {
     CHECK(text == "");
 }
 
+TEST_CASE("NET-30 a read of no bytes takes no datagram and does not wait", "[net][udp]") {
+    const std::string text = everywhere([](findings& ok) {
+        net::udp_conn a = net::listen_udp(any_port);
+        net::udp_conn b = net::listen_udp(any_port);
+        ok.equal(read_of(b, 0), got(""));
+        ok.equal(write_to(a, "still there", b.local_endpoint()), wrote(11));
+        ok.equal(read_of(b, 0), got(""));
+        ok.equal(read_of(b, 100), got("still there"));
+        b.close();
+        std::error_code ec = rubbish();
+        (void)b.read({}, ec);
+        ok.equal(ec, make_error_code(net::errc::closed));
+    });
+    CHECK(text == "");
+}
+
 TEST_CASE("NET-38 connected or not: the call must fit", "[net][udp]") {
     const std::string text = everywhere([](findings& ok) {
         net::udp_conn a = net::listen_udp(any_port);

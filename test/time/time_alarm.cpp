@@ -176,8 +176,8 @@ TEST_CASE("NET-45 an alarm is stopped as it goes off: then, or not at all") {
             ok(times - went_off <= 1);
             went_off = times;
         }
-        a.set_in(1us);
         const int before = a.r.times;
+        a.set_in(1us);
         wait_until([&] { return a.r.times > before; }, "the last one");
     });
     CHECK(ok.text() == "");

@@ -139,7 +139,9 @@ VOLE_NO_TSAN bool exists(const G* g) noexcept {
     } else if (l.frozen != nullptr) {
         walk_interrupted(l.g, l.frozen, frames);
     } else {
-        walk_suspended(l.g->sched, l.g->stack, frames);
+        const arch::gobuf at = l.g->sched;
+        if (at.sp == nullptr) return;  // it has gone on since the look, and ended
+        walk_suspended(at, l.g->stack, frames);
     }
     // One that is inside a coroutine goes on where it has resumed that.
     const stack_segment* stack = l.g->stack;

@@ -26,7 +26,8 @@ class packet_conn : public open_object {
     /// Waits for a datagram. One that is longer than `to` is cut.
     [[nodiscard]] datagram read_from(std::span<std::byte> to);
     [[nodiscard]] datagram read_from(std::span<std::byte> to, std::error_code& ec);
-    /// The same without the sender. 0 is a datagram of no bytes, never an end.
+    /// The same without the sender. 0 is a datagram of no bytes, never an end; or `to` is empty: that takes none, and
+    /// does not wait.
     [[nodiscard]] std::size_t read(std::span<std::byte> to);
     [[nodiscard]] std::size_t read(std::span<std::byte> to, std::error_code& ec);
 
