@@ -43,6 +43,11 @@ inline std::string text_of(inner::io_status s) {
     return "nonsense";
 }
 
+/// Nobody waits. A wait that an event has ended is taken from the count a moment after its goroutine goes on.
+inline bool nobody_waits(place where = here()) {
+    return wait_until([] { return inner::io_waiters() == 0; }, "all waits to be over", where);
+}
+
 // ---- one descriptor -----------------------------------------------------------------------------
 
 inline std::string try_first(inner::poll_desc* d, io_dir dir) {
