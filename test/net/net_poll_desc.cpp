@@ -16,6 +16,11 @@ namespace {
 
 constexpr unsigned dir_both = dir_read | dir_write;
 unsigned mask(io_dir d) { return inner::mask_of(d); }
+// f(when) with a time that is near, until it has done its part before that: the kernel may hold a thread up for longer.
+template <class F>
+void meets_in_time(F f) {
+    wait_until([&] { return f(in_ns(3ms)); }, "something to be done in 3 ms");
+}
 io_dir other(io_dir d) { return d == io_dir::read ? io_dir::write : io_dir::read; }
 
 }  // namespace
@@ -389,15 +394,19 @@ TEST_CASE("NET-40 a deadline that passes while nobody waits is noticed by the ne
 TEST_CASE("NET-40 a deadline that is moved later, or taken back, lets who waits go on waiting") {
     CHECK(everywhere([](findings& ok) {
               for (const std::int64_t later : {poll_desc::none, in_ns(1h)}) {
-                  const quiet_desc d;
-                  set_limits(d, dir_read, in_ns(20ms));
-                  waiting_goroutine w(d, io_dir::read);
-                  w.parked();
-                  set_limits(d, dir_read, later);
-                  vole::sleep(25ms);
-                  ok(w.waits());
-                  deliver(d, dir_read);
-                  ok.equal(w.get(), std::string("ready"));
+                  meets_in_time([&](std::int64_t first) {
+                      const quiet_desc d;
+                      waiting_goroutine w(d, io_dir::read);
+                      w.parked();
+                      set_limits(d, dir_read, first);
+                      set_limits(d, dir_read, later);
+                      const bool in_time = inner::timer_now() < first;
+                      while (in_time && inner::timer_now() < first + 2'000'000) vole::gosched();
+                      ok(!in_time || w.waits());
+                      deliver(d, dir_read);
+                      ok(!in_time || w.get() == "ready");
+                      return in_time;
+                  });
               }
           }) == "");
 }
@@ -415,17 +424,22 @@ TEST_CASE("NET-40 a deadline that is moved earlier ends the wait earlier") {
 
 TEST_CASE("NET-45 equal deadlines for both, one of them moved: the other one holds") {
     CHECK(everywhere([](findings& ok) {
-              const quiet_desc d;
-              waiting_goroutine in(d, io_dir::read);
-              waiting_goroutine out(d, io_dir::write);
-              in.parked();
-              out.parked();
-              set_limits(d, dir_both, in_ns(10ms));
-              set_limits(d, dir_read, in_ns(1h));
-              ok.equal(out.get(), std::string("timeout"));
-              ok(in.waits());
-              set_limits(d, dir_read, poll_desc::passed);
-              ok.equal(in.get(), std::string("timeout"));
+              meets_in_time([&](std::int64_t first) {
+                  const quiet_desc d;
+                  waiting_goroutine in(d, io_dir::read);
+                  waiting_goroutine out(d, io_dir::write);
+                  in.parked();
+                  out.parked();
+                  set_limits(d, dir_both, first);
+                  set_limits(d, dir_read, in_ns(1h));
+                  const bool in_time = inner::timer_now() < first;
+                  ok.equal(out.get(), std::string("timeout"));
+                  ok(!in_time || in.waits());
+                  set_limits(d, dir_read, poll_desc::passed);
+                  // Late, it has been woken perhaps, and has not found why: harmless (NET-6).
+                  ok(!in_time || in.get() == "timeout");
+                  return in_time;
+              });
           }) == "");
 }
 

@@ -95,6 +95,12 @@ void await_times(const owned_alarm& a, int n, place where = here()) {
     wait_until([&] { return a.r.times == n; }, "an alarm to go off", where);
 }
 
+// f(when) with a time that is near, until it has done its part before that: the kernel may hold a thread up for longer.
+template <class F>
+void meets_in_time(F f) {
+    wait_until([&] { return f(inner::timer_now() + 2'000'000); }, "something to be done in 2 ms");
+}
+
 }  // namespace
 
 TEST_CASE("NET-40 an alarm goes off once, not before its time") {
@@ -129,34 +135,43 @@ TEST_CASE("NET-40 an alarm readies the goroutine that it gives") {
 
 TEST_CASE("NET-45 an alarm that is set again goes off at its new time only") {
     CHECK(everywhere([](findings& ok) {
-              owned_alarm later;
-              later.set_in(1ms);
-              const std::int64_t when = inner::timer_now() + 6'000'000;
-              later.set(when);
-              await_times(later, 1);
-              ok(later.r.when >= when);
+              meets_in_time([&](std::int64_t first) {
+                  owned_alarm later;
+                  later.set(first);
+                  const std::int64_t when = first + 4'000'000;
+                  later.set(when);
+                  if (inner::timer_now() >= first) return false;
+                  await_times(later, 1);
+                  ok(later.r.when >= when);
+                  pass(1ms);
+                  ok.equal(later.r.times.load(), 1);
+                  return true;
+              });
               owned_alarm earlier;
               earlier.set_in(1h);
               earlier.set_in(1ms);
               await_times(earlier, 1);
               pass(3ms);
-              ok.equal(later.r.times.load(), 1);
               ok.equal(earlier.r.times.load(), 1);
           }) == "");
 }
 
 TEST_CASE("NET-45 an alarm that is stopped does not go off, and can be set again") {
     CHECK(everywhere([](findings& ok) {
-              owned_alarm a;
-              a.stop();
-              for (int i = 0; i < 3; ++i) {
-                  a.set_in(1ms);
+              meets_in_time([&](std::int64_t when) {
+                  owned_alarm a;
                   a.stop();
-              }
-              pass(3ms);
-              ok.equal(a.r.times.load(), 0);
-              a.set_in(100us);
-              await_times(a, 1);
+                  for (int i = 0; i < 3; ++i) {
+                      a.set(when);
+                      a.stop();
+                  }
+                  if (inner::timer_now() >= when) return false;
+                  pass(nanoseconds(when - inner::timer_now()) + 2ms);
+                  ok.equal(a.r.times.load(), 0);
+                  a.set_in(100us);
+                  await_times(a, 1);
+                  return true;
+              });
           }) == "");
 }
 
@@ -164,21 +179,21 @@ TEST_CASE("NET-45 an alarm is stopped as it goes off: then, or not at all") {
     findings ok;
     run_on(2, [&] {
         owned_alarm a;
-        int went_off = 0;
-        for (int i = 0; i < scaled(2000); ++i) {
+        const int rounds = scaled(2000);
+        for (int i = 0; i < rounds; ++i) {
             const std::int64_t when = inner::timer_now() + 20'000;
             a.set(when);
             while (inner::timer_now() < when - 1000 + i % 20 * 100) {
             }
             a.stop();
-            // What had begun may still end.
-            const int times = a.r.times;
-            ok(times - went_off <= 1);
-            went_off = times;
+            // Once for each setting, though what had begun may end after the stop.
+            ok(a.r.times <= i + 1);
         }
         const int before = a.r.times;
         a.set_in(1us);
         wait_until([&] { return a.r.times > before; }, "the last one");
+        pass(1ms);
+        ok(a.r.times <= rounds + 1);
     });
     CHECK(ok.text() == "");
 }
@@ -205,12 +220,16 @@ TEST_CASE("NET-45 an alarm is destroyed once, when nobody can find it any more")
               await_times(gone_off, 1);
               gone_off.drop();
               wait_until([&] { return gone_off.r.destroyed == 1; }, "its end");
-              owned_alarm set;
-              set.set_in(2ms);
-              set.drop();
-              // Its entry in the heap is taken out when it is due.
-              wait_until([&] { return set.r.destroyed == 1; }, "its end");
-              ok.equal(set.r.times.load(), 0);
+              meets_in_time([&](std::int64_t when) {
+                  owned_alarm set;
+                  set.set(when);
+                  set.drop();
+                  const bool in_time = inner::timer_now() < when;
+                  // Its entry in the heap is taken out when it is due.
+                  wait_until([&] { return set.r.destroyed == 1; }, "its end");
+                  ok(!in_time || set.r.times == 0);
+                  return in_time;
+              });
           }) == "");
 }
 
