@@ -43,11 +43,6 @@ socket* socket_of(io_object* o, std::error_code& ec) noexcept {
     return as_socket(o);
 }
 
-void check(const std::error_code& ec, const char* op, const io_object* it) {
-    if (ec) [[unlikely]]
-        throw_op_error(ec, op, it);
-}
-
 void set_deadline(io_object* it, unsigned directions, clock::time_point t, std::error_code& ec) {
     if (it == nullptr) {
         ec = invalid();

@@ -58,6 +58,19 @@ class fresh_fd {
         return s;
     }
 
+    /// Of one that is bound to a local path, which goes with it; and at once if there is an error.
+    socket* become_bound(const net::endpoint& at, int type, const char* network,
+                         std::error_code& ec) {
+        socket* s = become_socket(AF_UNIX, type, network, ec);
+        if (s == nullptr) {
+            if (at.path()[0] != '@') ::unlink(at.path().c_str());
+            return nullptr;
+        }
+        s->local = at;
+        s->unlink_on_close = true;
+        return s;
+    }
+
   private:
     int fd_ = -1;
     bool multipath_ = false;

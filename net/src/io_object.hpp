@@ -31,6 +31,11 @@ enum : unsigned { dir_read = 1, dir_write = 2 };
 
 /// Throws op_error, with what is known of `it` (which may be null), where there is room for the unwinder.
 [[noreturn]] void throw_op_error(std::error_code e, const char* op, const io_object* it);
+/// The same if there is an error: the end of each throwing form.
+inline void check(const std::error_code& ec, const char* op, const io_object* it) {
+    if (ec) [[unlikely]]
+        throw_op_error(ec, op, it);
+}
 [[noreturn]] void throw_op_error(std::error_code e, const char* op, const char* network,
                                  std::string_view source, std::string_view address);
 

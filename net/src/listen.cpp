@@ -150,14 +150,7 @@ socket* listen_local(const endpoint& at, int type, const char* network, const li
     fd.bind(AF_UNIX, at, ec);
     if (ec) return nullptr;
     start_listening(fd.get(), config, ec);
-    socket* s = fd.become_socket(AF_UNIX, type, network, ec);
-    if (s == nullptr) {
-        if (at.path()[0] != '@') ::unlink(at.path().c_str());
-        return nullptr;
-    }
-    s->local = at;
-    s->unlink_on_close = true;
-    return s;
+    return fd.become_bound(at, type, network, ec);
 }
 
 }  // namespace

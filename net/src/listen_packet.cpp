@@ -38,14 +38,7 @@ socket* bind_local(const endpoint& at, const packet_config& config, std::error_c
     fd.let_user(config.control, ec);
     fd.bind(AF_UNIX, at, ec);
     if (ec) return nullptr;
-    socket* s = fd.become_socket(AF_UNIX, SOCK_DGRAM, "unixgram", ec);
-    if (s == nullptr) {
-        if (at.path()[0] != '@') ::unlink(at.path().c_str());
-        return nullptr;
-    }
-    s->local = at;
-    s->unlink_on_close = true;
-    return s;
+    return fd.become_bound(at, SOCK_DGRAM, "unixgram", ec);
 }
 
 socket* bind_udp_any(const endpoint& at, bool both, const char* network,

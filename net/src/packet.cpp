@@ -125,11 +125,6 @@ std::size_t send_local(socket* s, std::span<const std::byte> bytes, const endpoi
     }
 }
 
-void check(const std::error_code& ec, const char* op, const io_object* it) {
-    if (ec) [[unlikely]]
-        throw_op_error(ec, op, it);
-}
-
 }  // namespace
 
 namespace net {
