@@ -27,6 +27,7 @@
 #include "net/src/pipe_lane.hpp"
 #include "runtime/internal/bubble.hpp"
 #include "runtime/internal/deep.hpp"
+#include "runtime/internal/explore.hpp"
 #include "runtime/internal/timers.hpp"
 
 namespace vole::inline v0::detail {
@@ -210,6 +211,17 @@ void succeed_or(std::error_code& ec, net::errc failure) noexcept {
     }
 }
 
+// Before something that concerns both lanes.
+void explore_end(const char* what, const pipe_end* e) noexcept {
+    if (explorations.load(memory_order_relaxed) == 0) [[likely]]
+        return;
+    operation op;
+    op.what = what;
+    op.touches(e->in);
+    op.touches(e->out);
+    explore_here(op);
+}
+
 std::size_t do_transfer(pipe_lane& l, pipe_waiter& w, std::error_code& ec) {
     l.transfer(w);
     succeed_or(ec, w.failure);
@@ -226,18 +238,23 @@ std::pair<io_object*, io_object*> pipe_make() {
 }
 
 std::size_t pipe_read(io_object* end, std::span<std::byte> to, std::error_code& ec) {
+    pipe_lane& lane = *end_of(end)->in;
+    explore_point("read", &lane);
     pipe_waiter w(to);
-    return do_transfer(*end_of(end)->in, w, ec);
+    return do_transfer(lane, w, ec);
 }
 
 std::size_t pipe_write(io_object* end, std::span<const std::span<const std::byte>> from,
                        std::error_code& ec) {
+    pipe_lane& lane = *end_of(end)->out;
+    explore_point("write", &lane);
     pipe_waiter w(from);
-    return do_transfer(*end_of(end)->out, w, ec);
+    return do_transfer(lane, w, ec);
 }
 
 void pipe_close(io_object* it, std::error_code& ec) noexcept {
     pipe_end* e = end_of(it);
+    explore_end("close", e);
     e->in->check_inside("close of");
     // relaxed: all that closing does, and all that it decides on, is under the lanes' locks.
     if (e->closed.exchange(true, memory_order_relaxed)) return succeed_or(ec, net::errc::closed);
@@ -248,6 +265,7 @@ void pipe_close(io_object* it, std::error_code& ec) noexcept {
 
 void pipe_shutdown(io_object* it, unsigned directions, std::error_code& ec) noexcept {
     pipe_end* e = end_of(it);
+    explore_end("shutdown", e);
     e->in->check_inside("close of");
     if (e->closed.load(memory_order_relaxed)) return succeed_or(ec, net::errc::pipe_closed);
     if ((directions & dir_read) != 0) end_side(e->reads, pipe_side::state::shut, true);
@@ -257,6 +275,7 @@ void pipe_shutdown(io_object* it, unsigned directions, std::error_code& ec) noex
 
 void pipe_set_deadline(io_object* it, unsigned directions, std::int64_t when, std::error_code& ec) {
     pipe_end* e = end_of(it);
+    explore_end("set_deadline", e);
     e->in->check_inside("deadline of");
     const bool open = ((directions & dir_read) == 0 || set_side_deadline(e->reads, when)) &&
                       ((directions & dir_write) == 0 || set_side_deadline(e->writes, when));

@@ -28,6 +28,7 @@
 
 namespace vole::inline v0::detail {
 
+class explorer;
 struct g_tags;
 struct label_node;
 
@@ -39,6 +40,7 @@ struct bubble {
     g_tags* driver_tags = nullptr;  // its own, meanwhile
     atomic<std::int64_t> now{0};    // virtual, nanoseconds
     atomic<std::uint64_t> random{1};
+    explorer* how = nullptr;  // who decides which goroutine runs: explore.hpp
 };
 
 /// What goroutines have in common with those they start. Immutable, reference-counted.

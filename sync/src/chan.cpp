@@ -7,6 +7,8 @@
 
 #include <vole/panic.hpp>
 
+#include <vole/detail/explore_point.hpp>
+
 #include "runtime/internal/bubble.hpp"
 #include "runtime/internal/deep.hpp"
 #include "runtime/internal/fatal.hpp"
@@ -95,6 +97,7 @@ bool chan_take_left(chan_core* core, void* out) noexcept VOLE_NO_TS {
 }
 
 std::size_t chan_len(const chan_core* core) noexcept {
+    explore_point("len", core, touch::reads);
     if (core == nullptr) return 0;
     const channel* c = as_channel(core);
     if (c->source != nullptr) return 0;
@@ -169,6 +172,7 @@ namespace {
 }  // namespace
 
 void chan_send(chan_core* core, const void* elem) {
+    explore_point("send", core);
     const runtime_entry entry;
     if (core == nullptr) wait_for_ever(durable(wait_reason::chan_send_nil));
     channel* c = as_channel(core);
@@ -188,6 +192,7 @@ void chan_send(chan_core* core, const void* elem) {
 }
 
 try_status chan_try_send(chan_core* core, const void* elem) {
+    explore_point("try_send", core);
     const runtime_entry entry;
     if (core == nullptr) return try_status::not_ready;
     channel* c = as_channel(core);
@@ -210,6 +215,7 @@ try_status chan_try_send(chan_core* core, const void* elem) {
 // ---- receive ----------------------------------------------------------------------------------
 
 bool chan_recv(chan_core* core, void* out) {
+    explore_point("receive", core);
     const runtime_entry entry;
     if (core == nullptr) wait_for_ever(durable(wait_reason::chan_recv_nil));
     channel* c = as_channel(core);
@@ -232,6 +238,7 @@ bool chan_recv(chan_core* core, void* out) {
 }
 
 try_status chan_try_recv(chan_core* core, void* out) noexcept {
+    explore_point("try_receive", core);
     const runtime_entry entry;
     if (core == nullptr) return try_status::not_ready;
     channel* c = as_channel(core);
@@ -282,6 +289,7 @@ constinit const waiter_kind channel_waiter{.move = move_waiter, .object = offset
 // ---- close ------------------------------------------------------------------------------------
 
 void chan_close(chan_core* core) {
+    explore_point("close", core);
     const runtime_entry entry;
     if (core == nullptr) throw_runtime_error("close of nil channel");
     channel* c = as_channel(core);

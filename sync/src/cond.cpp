@@ -50,6 +50,7 @@ void cond::wait_for(std::uint32_t ticket) {
 }
 
 void cond::notify_one() {
+    explore_point("notify_one", this);
     const runtime_entry entry;
     // relaxed: of a wait that must see this notification, the caller knows by other means (SYNC-51).
     if (entered_.load(memory_order_relaxed) == notified_.load(memory_order_relaxed)) return;
@@ -66,6 +67,7 @@ void cond::notify_one() {
 }
 
 void cond::notify_all() {
+    explore_point("notify_all", this);
     const runtime_entry entry;
     if (entered_.load(memory_order_relaxed) == notified_.load(memory_order_relaxed)) return;
     wait_bucket& b = bucket_of(this);

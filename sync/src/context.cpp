@@ -14,6 +14,7 @@
 #include <vole/runtime.hpp>
 
 #include "runtime/internal/deep.hpp"
+#include "runtime/internal/explore.hpp"
 #include "runtime/internal/fatal.hpp"
 #include "runtime/internal/park.hpp"
 #include "sync/internal/context_node.hpp"
@@ -135,6 +136,7 @@ chan_core* detail::context_done(context_node* node) {
 }
 
 std::error_code detail::context_err(const context_node* node) noexcept {
+    explore_point("err", node->canceler, touch::reads);
     const std::uint8_t err = error_of(node->canceler);
     return err == 0 ? std::error_code() : make_error_code(static_cast<context_errc>(err));
 }
@@ -277,6 +279,8 @@ void detail::cancel_below(cancel_node* first, context_errc err,
 }
 
 void detail::cancel_context(context_node* n, const std::exception_ptr& cause) noexcept {
+    if (explorations.load(memory_order_relaxed) != 0) [[unlikely]]
+        explore_here(operation::on_everything("cancel"));
     cancel_below(static_cast<cancel_node*>(n), context_errc::canceled, cause);
 }
 
@@ -322,6 +326,7 @@ constinit const context_kind without_cancel_kind{
 
 cancel_node* detail::make_cancel_node(const context& parent) {
     context_node* above = parent_node(parent);
+    explore_point("with_cancel", above->canceler, touch::reads);
     auto* n = new cancel_node(cancel_kind, above);
     attach_context(n);
     return n;

@@ -68,7 +68,7 @@ void mutex::lock_slow() {
         wait_bucket& b = bucket_of(this);
         b.mu.acquire();
         std::uint32_t add = waiters;
-        if (queued_before && nanotime() - w.since > starvation_ns) add |= starving;
+        if (queued_before && explored_time() - w.since > starvation_ns) add |= starving;
         seen = state_.load(memory_order_relaxed);
         bool set = false;
         while ((seen & locked) != 0) {
@@ -94,7 +94,7 @@ void mutex::lock_slow() {
         if (queued_before) {
             b.push_front(&w);
         } else {
-            w.since = nanotime();
+            w.since = explored_time();
             b.push_back(&w);
         }
         queued_before = true;
@@ -127,7 +127,7 @@ void mutex::release() {
         addr_waiter* w = b.pop(this);
         if (w != nullptr) {
             const bool last = !b.has(this);
-            if (last || nanotime() - w->since <= starvation_ns) {
+            if (last || explored_time() - w->since <= starvation_ns) {
                 state_.fetch_and(~(starving | (last ? waiters : 0)), memory_order_relaxed);
             }
             w->handed = true;

@@ -28,6 +28,7 @@
 //
 // Locks: one of a few that all pools share, by address; rank gslab: nothing is locked inside.
 // Stack: any, also a small one.
+#include <vole/detail/explore_point.hpp>
 #include <vole/detail/pool_core.hpp>
 
 #include <cstdlib>
@@ -297,6 +298,7 @@ void* pool_core::take_aged() noexcept {
 }
 
 void* pool_core::get() noexcept {
+    explore_point("get", this);
     {
         const turn t(*this);
         if (shard* own = t.own(); own != nullptr) [[likely]] {
@@ -321,6 +323,7 @@ void* pool_core::get() noexcept {
 }
 
 bool pool_core::put(void* item) noexcept {
+    explore_point("put", this);
     {
         const turn t(*this);
         if (shard* own = t.own(); own != nullptr && own->mine.load(memory_order_relaxed) == nullptr)

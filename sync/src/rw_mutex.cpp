@@ -105,7 +105,7 @@ void rw_mutex::lock_slow() {
         if (awake) {
             b.push_front(&w);
         } else {
-            w.since = nanotime();
+            w.since = explored_time();
             b.push_back(&w);
         }
         park_unlock(self.g(), b.mu, wait_reason::rw_mutex_lock, &w);
@@ -156,7 +156,7 @@ void rw_mutex::release() {
     b.mu.acquire();
     seen = state_.load(memory_order_relaxed);
     addr_waiter* next = (seen & woken) == 0 ? b.pop(this) : nullptr;
-    const bool starving = next != nullptr && nanotime() - next->since > starvation_ns;
+    const bool starving = next != nullptr && explored_time() - next->since > starvation_ns;
     addr_waiter* readers = starving ? hand_over(b, next) : let_go(b, seen, next);
     b.mu.release();
     ready_all(readers);

@@ -15,6 +15,7 @@
 #include <cstddef>
 
 #include "runtime/internal/deep.hpp"
+#include "runtime/internal/explore.hpp"
 #include "runtime/internal/park.hpp"
 #include "sync/src/channel.hpp"
 
@@ -91,10 +92,7 @@ class selection : public parked_waiter {
         }
         if (found == 0) return select_default;
         std::uint32_t at = 0;
-        if (found > 1) {
-            std::uint32_t state = fast_random();
-            at = random_below(state, found);
-        }
+        if (found > 1) at = choose_below(found);
         const std::uint32_t i = poll_[at];
         select_case& s = cases_[i];
         channel* c = as_channel(s.c);
@@ -305,10 +303,21 @@ constinit const waiter_kind selection::kind_{.move = move_all,
                                              .stride = sizeof(select_case)};
 #pragma GCC diagnostic pop
 
+void explore_select(const select_case* cases, std::size_t n) noexcept {
+    operation op;
+    op.what = "select";
+    for (std::size_t i = 0; i < n; ++i) {
+        if (cases[i].c != nullptr) op.touches(cases[i].c);
+    }
+    explore_here(op);
+}
+
 }  // namespace
 
 std::size_t chan_select(select_case* cases, std::size_t n, bool has_default, select_waiter* waiters,
                         std::uint32_t* poll_order, std::uint32_t* lock_order) {
+    if (explorations.load(memory_order_relaxed) != 0) [[unlikely]]
+        explore_select(cases, n);
     const runtime_entry entry;
     selection s(cases, n, waiters, poll_order, lock_order);
     if (const std::size_t i = s.try_one(); i != select_default) return i;

@@ -10,6 +10,7 @@
 // Locks: the bucket's, then the context's. Stack: goroutine, or an ordinary thread's.
 #include <vole/semaphore.hpp>
 
+#include <vole/detail/explore_point.hpp>
 #include <vole/panic.hpp>
 
 #include "runtime/internal/deep.hpp"
@@ -140,6 +141,7 @@ bool weighted_semaphore::wait(cancel_node* until, std::int64_t n) VOLE_NO_TS {
 }
 
 bool weighted_semaphore::acquire_or_wait(cancel_node* until, std::int64_t n) VOLE_NO_TS {
+    explore_point("acquire", this);
     check_weight(n);
     const runtime_entry entry;
     lock& mu = bucket_of(this).mu;
@@ -173,6 +175,7 @@ void weighted_semaphore::acquire(const context& ctx, std::int64_t n) {
 }
 
 bool weighted_semaphore::try_acquire(std::int64_t n) {
+    explore_point("try_acquire", this);
     check_weight(n);
     const runtime_entry entry;
     const lock_guard held(bucket_of(this).mu);
@@ -180,6 +183,7 @@ bool weighted_semaphore::try_acquire(std::int64_t n) {
 }
 
 void weighted_semaphore::release(std::int64_t n) {
+    explore_point("release", this);
     check_weight(n);
     const runtime_entry entry;
     lock& mu = bucket_of(this).mu;

@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <limits>
 
+#include <vole/detail/explore_point.hpp>
 #include <vole/panic.hpp>
 #include <vole/sync.hpp>
 
@@ -116,6 +117,7 @@ void wait_group::release_all(std::uint32_t waiters) noexcept {
 }
 
 void wait_group::add(int delta) {
+    explore_point(delta < 0 ? "done" : "add", this);
     const std::uint32_t here = current_bubble_id();
     std::uint64_t seen = state_.load(memory_order_relaxed);
     std::int64_t count = 0;
@@ -169,6 +171,7 @@ bool wait_group::wait_queued() {
 }
 
 void wait_group::wait() {
+    explore_point("wait", this);
     const runtime_entry entry;
     // acquire: pairs with add's release.
     std::uint64_t seen = state_.load(memory_order_acquire);

@@ -22,6 +22,10 @@ inline timer_heap* heap_of(bubble* b) noexcept { return &static_cast<timed_bubbl
 /// For the caller's P. Throws std::bad_alloc.
 timer_heap* heap_here();
 
+/// What operations on the time touch, where schedules are explored: which of two timers that are due at once was set first
+/// may matter.
+inline constexpr char explored_clock = 0;
+
 /// What a timer or sleeper of b, or of none, goes by.
 inline std::int64_t now_in(const bubble* b) noexcept {
     return b != nullptr ? b->now.load(memory_order_relaxed) : timer_now();

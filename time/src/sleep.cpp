@@ -4,6 +4,7 @@
 // completely parked. No record of its own: the entry names the goroutine. Nothing can wake it but its time.
 //
 // Stack: goroutine, or an ordinary thread's.
+#include <vole/detail/explore_point.hpp>
 #include <vole/detail/timer_core.hpp>
 
 #include <cerrno>
@@ -61,6 +62,7 @@ void park_here_until(std::int64_t when) {
 }  // namespace
 
 void sleep_for(std::int64_t d) {
+    explore_point("sleep", &explored_clock);
     if (d <= 0) return;
     if (is_thread_of_the_system()) {
         sleep_thread(deadline_after(nanotime(), d));
@@ -71,6 +73,7 @@ void sleep_for(std::int64_t d) {
 }
 
 void sleep_until(std::int64_t t) {
+    explore_point("sleep", &explored_clock);
     if (t <= now_in(current_bubble())) return;
     if (t == no_deadline) --t;
     if (is_thread_of_the_system()) {

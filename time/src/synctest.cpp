@@ -31,33 +31,14 @@
 #include <vole/sync.hpp>
 
 #include "runtime/internal/deep.hpp"
+#include "runtime/internal/explore.hpp"
 #include "runtime/internal/fatal.hpp"
 #include "runtime/internal/park.hpp"
-#include "time/src/heaps.hpp"
+#include "time/src/test_bubble.hpp"
 
 namespace vole::inline v0::detail {
 
 namespace {
-
-// 2000-01-01 00:00 UTC.
-constexpr std::int64_t first_moment = 946'684'800'000'000'000;
-
-struct cleanup {
-    void (*call)(void*);
-    void* arg;
-};
-
-struct test_bubble : timed_bubble {
-    std::uint64_t seed = 0;
-    void (*fn)(void*) = nullptr;
-    void* arg = nullptr;
-    std::exception_ptr error;  // what left the main goroutine first
-    atomic<bool> main_gone{false};
-
-    lock mu{lock_rank::chan};
-    G* waiter VOLE_GUARDED_BY(mu) = nullptr;
-    std::vector<cleanup> cleanups VOLE_GUARDED_BY(mu);
-};
 
 test_bubble* here() {
     bubble* b = current_bubble();
@@ -67,11 +48,11 @@ test_bubble* here() {
 
 // ---- the main goroutine -----------------------------------------------------------------------
 
-std::optional<cleanup> next_cleanup(test_bubble* b) {
+std::optional<test_bubble::cleanup> next_cleanup(test_bubble* b) {
     const runtime_pin pin;
     const lock_guard held(b->mu);
     if (b->cleanups.empty()) return std::nullopt;
-    const cleanup last = b->cleanups.back();
+    const test_bubble::cleanup last = b->cleanups.back();
     b->cleanups.pop_back();
     return last;
 }
@@ -107,7 +88,9 @@ void run_main_goroutine(test_bubble* b) {
 
 // ---- the driver -------------------------------------------------------------------------------
 
-std::uint64_t below(bubble* b, std::uint64_t n) noexcept { return bubble_random(b) % n; }
+std::uint64_t below(bubble* b, std::size_t n) noexcept {
+    return b->how != nullptr ? choose_below(static_cast<std::uint32_t>(n)) : bubble_random(b) % n;
+}
 
 // True: something was due.
 bool fire_due(test_bubble* b) {
@@ -147,9 +130,7 @@ bool advance(test_bubble* b) {
     return true;
 }
 
-enum class outcome : std::uint8_t { ended, deadlock, left_over };
-
-outcome drive(test_bubble* b) {
+bubble_outcome drive(test_bubble* b) {
     for (;;) {
         {
             const runtime_entry entry;
@@ -161,8 +142,8 @@ outcome drive(test_bubble* b) {
             fire_due(b);
             continue;
         }
-        if (b->total.load(memory_order_acquire) == 0) return outcome::ended;
-        return main_gone ? outcome::left_over : outcome::deadlock;
+        if (b->total.load(memory_order_acquire) == 0) return bubble_outcome::ended;
+        return main_gone ? bubble_outcome::left_over : bubble_outcome::deadlock;
     }
 }
 
@@ -180,7 +161,36 @@ void drop_timers(test_bubble* b) {
     }
 }
 
+}  // namespace
+
+test_bubble::test_bubble(std::uint64_t seed_, void (*fn_)(void*), void* arg_) noexcept
+    : seed(seed_), fn(fn_), arg(arg_) {
+    constexpr std::int64_t first_moment = 946'684'800'000'000'000;  // 2000-01-01 00:00 UTC
+    now.store(first_moment, memory_order_relaxed);
+    random.store(seed, memory_order_relaxed);
+}
+
+bubble_outcome run_test_bubble(test_bubble* b) {
+    if (!bubble_begin(b)) throw_bad_alloc();
+    struct at_end {
+        test_bubble* b;
+        ~at_end() { bubble_end(b); }
+    } const ends{b};
+    go(run_main_goroutine, b);
+    const bubble_outcome how = drive(b);
+    if (how == bubble_outcome::ended) drop_timers(b);
+    return how;
+}
+
+const char* to_text(bubble_outcome o) noexcept {
+    return o == bubble_outcome::deadlock
+               ? "deadlock: all goroutines in bubble are blocked"
+               : "deadlock: main bubble goroutine has exited but blocked goroutines remain";
+}
+
 // ---- around it --------------------------------------------------------------------------------
+
+namespace {
 
 std::uint64_t seed_from_environment() {
     const char* text = std::getenv("VOLE_SYNCTEST_SEED");
@@ -196,6 +206,8 @@ std::uint64_t seed_from_environment() {
     return seed;
 }
 
+}  // namespace
+
 std::uint64_t choose_seed(std::uint64_t asked) {
     if (asked == 0) asked = seed_from_environment();
     if (asked != 0) return asked;
@@ -203,73 +215,60 @@ std::uint64_t choose_seed(std::uint64_t asked) {
     return (std::uint64_t{source()} << 32 | source()) | 1;
 }
 
+watchdog::watchdog(clock::duration patience) {
+    if (patience <= clock::duration::zero()) return;
+    timer_ = after_func(patience,
+                        [] { fatal("synctest: test has run for longer than its real_timeout"); });
+}
+
+void call_outside_of_bubbles(void (*f)(void*), void* arg) {
+    if (current_bubble() != nullptr) {
+        throw_runtime_error("synctest.Run called from within a synctest bubble");
+    }
+    if (current_g() != nullptr) return f(arg);
+    std::exception_ptr error;
+    wait_group done;
+    done.go([&] {
+        try {
+            f(arg);
+        } catch (...) {
+            error = std::current_exception();
+        }
+    });
+    done.wait();
+    if (error != nullptr) std::rethrow_exception(error);
+}
+
+namespace {
+
 void tell_seed(const test_bubble* b) noexcept {
     message text;
     text << "synctest: the bubble's seed was " << b->seed << "\n";
     text.write_to(STDERR_FILENO);
 }
 
-[[noreturn]] void give_up() { fatal("synctest: test has run for longer than its real_timeout"); }
-
-// Real time: made before the bubble begins, gone after it has ended.
-class watchdog {
-  public:
-    explicit watchdog(clock::duration patience) {
-        if (patience > clock::duration::zero()) timer_ = after_func(patience, give_up);
-    }
-    ~watchdog() {
-        if (timer_) timer_->stop();
-    }
-    watchdog(const watchdog&) = delete;
-    watchdog& operator=(const watchdog&) = delete;
-
-  private:
-    std::optional<timer> timer_;
-};
-
-constexpr const char* text_of(outcome o) noexcept {
-    return o == outcome::deadlock
-               ? "deadlock: all goroutines in bubble are blocked"
-               : "deadlock: main bubble goroutine has exited but blocked goroutines remain";
-}
-
 // One after the other: they belong together.
-void tell_deadlock(const test_bubble* b, outcome how) {
+void tell_deadlock(const test_bubble* b, bubble_outcome how) {
     static constinit mutex one_at_a_time;
     const std::lock_guard held(one_at_a_time);
     message text;
-    text << text_of(how) << "\n\n";
+    text << to_text(how) << "\n\n";
     text.write_to(STDERR_FILENO);
     write_bubble_traceback(STDERR_FILENO, b->id);
 }
 
 // On a goroutine that is in no bubble.
 void run_here(const synctest::options& opts, void (*fn)(void*), void* arg) {
-    auto b = std::make_unique<test_bubble>();
-    b->now.store(first_moment, memory_order_relaxed);
-    b->seed = choose_seed(opts.seed);
-    b->random.store(b->seed, memory_order_relaxed);
-    b->fn = fn;
-    b->arg = arg;
+    auto b = std::make_unique<test_bubble>(choose_seed(opts.seed), fn, arg);
     const watchdog watching(opts.real_timeout);
-    if (!bubble_begin(b.get())) throw_bad_alloc();
-    outcome how = outcome::ended;
-    try {
-        go(run_main_goroutine, b.get());
-        how = drive(b.get());
-        if (how == outcome::ended) drop_timers(b.get());
-    } catch (...) {  // no goroutine could be started
-        bubble_end(b.get());
-        throw;
-    }
-    if (how != outcome::ended) tell_deadlock(b.get(), how);
-    bubble_end(b.get());
-    if (how == outcome::ended && b->error == nullptr) return;
+    const bubble_outcome how = run_test_bubble(b.get());
+    if (how != bubble_outcome::ended) tell_deadlock(b.get(), how);
+    if (how == bubble_outcome::ended && b->error == nullptr) return;
     tell_seed(b.get());
     const std::exception_ptr error = b->error;
-    if (how != outcome::ended) (void)b.release();  // goroutines are parked on it
+    if (how != bubble_outcome::ended) (void)b.release();  // goroutines are parked on it
     if (error != nullptr) std::rethrow_exception(error);
-    throw_runtime_error(text_of(how));
+    throw_runtime_error(to_text(how));
 }
 
 }  // namespace
@@ -281,29 +280,22 @@ namespace vole::inline v0::synctest {
 using namespace vole::detail;
 
 void detail::run_bubble(const options& opts, void (*fn)(void*), void* arg) {
-    if (current_bubble() != nullptr) {
-        throw_runtime_error("synctest.Run called from within a synctest bubble");
-    }
-    if (current_g() != nullptr) {
-        run_here(opts, fn, arg);
-        return;
-    }
-    std::exception_ptr error;
-    wait_group done;
-    done.go([&] {
-        try {
-            run_here(opts, fn, arg);
-        } catch (...) {
-            error = std::current_exception();
-        }
-    });
-    done.wait();
-    if (error != nullptr) std::rethrow_exception(error);
+    struct run {
+        const options& opts;
+        void (*fn)(void*);
+        void* arg;
+    } r{opts, fn, arg};
+    call_outside_of_bubbles(
+        [](void* p) {
+            const auto* it = static_cast<const run*>(p);
+            run_here(it->opts, it->fn, it->arg);
+        },
+        &r);
 }
 
 void detail::add_cleanup(void (*call)(void*), void* arg) {
     test_bubble* b = here();
-    std::vector<cleanup> more;
+    std::vector<test_bubble::cleanup> more;
     for (;;) {
         std::size_t wanted = 0;
         {

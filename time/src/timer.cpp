@@ -14,6 +14,7 @@
 // handle, by stop() and by the goroutine that called them, outside all locks.
 #include <new>
 
+#include <vole/detail/explore_point.hpp>
 #include <vole/panic.hpp>
 #include <vole/runtime.hpp>
 #include <vole/time.hpp>
@@ -394,6 +395,7 @@ std::int64_t first_due(const bubble* in, std::int64_t d) noexcept {
 }  // namespace
 
 timer_and_chan make_chan_timer(std::int64_t d, std::int64_t period) {
+    explore_point("new timer", &explored_clock);
     const runtime_entry entry;
     auto* t = new (std::nothrow) chan_timer;
     if (t == nullptr) throw_bad_alloc();
@@ -432,6 +434,7 @@ void start_new(timer_core* t, std::int64_t when) VOLE_NO_TS {
 }  // namespace
 
 void start_func_timer(timer_core* t, std::int64_t d) {
+    explore_point("after_func", &explored_clock);
     const runtime_entry entry;
     if (d > 0) {
         start_new(t, deadline_after(about_now_in(home_of(t)), d));
@@ -445,6 +448,7 @@ void start_func_timer(timer_core* t, std::int64_t d) {
 }
 
 void start_func_timer_at(timer_core* t, std::int64_t when) {
+    explore_point("after_func", &explored_clock);
     const runtime_entry entry;
     start_new(t, when);
 }
@@ -463,6 +467,7 @@ bool stop_timer(timer_core* t) {
 }
 
 bool stop_timer_anywhere(timer_core* t) {
+    explore_point("stop timer", &explored_clock);
     bool prevented = false;
     {
         const runtime_entry entry;
@@ -476,6 +481,7 @@ bool stop_timer_anywhere(timer_core* t) {
 }
 
 bool reset_timer(timer_core* t, std::int64_t d, std::int64_t period) {
+    explore_point("reset timer", &explored_clock);
     check_bubble(t, "reset");
     const runtime_entry entry;
     const std::int64_t when = first_due(home_of(t), d);

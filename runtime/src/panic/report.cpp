@@ -17,6 +17,7 @@
 #include "runtime/internal/entry.hpp"
 #include "runtime/internal/fatal.hpp"
 #include "runtime/internal/futex.hpp"
+#include "runtime/internal/explore.hpp"
 #include "runtime/internal/lock.hpp"
 #include "runtime/src/panic/frames.hpp"
 #include "runtime/src/trace/frames_text.hpp"
@@ -136,6 +137,7 @@ bool aborts_on_panic() noexcept {
 
 void report_panic(panic_record* r) noexcept {
     check_printable(r);
+    if (explore_panic(r->exception, r->text.c_str())) return;
     told t{r, current_handler()};
     if (t.handler != nullptr && *t.handler) {
         call_handler(t);

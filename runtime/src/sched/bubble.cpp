@@ -6,6 +6,7 @@
 #include <new>
 
 #include "runtime/internal/deep.hpp"
+#include "runtime/internal/explore.hpp"
 #include "runtime/internal/fatal.hpp"
 #include "runtime/internal/labels.hpp"
 #include "runtime/internal/park.hpp"
@@ -131,8 +132,15 @@ void bubble_ready(G* g) noexcept {
 
 void bubble_wait_idle(bubble* b, wait_reason reason) {
     park(
-        b->driver, [](G*, void* p) { bubble_leave(static_cast<bubble*>(p)); }, b, reason);
+        b->driver,
+        [](G*, void* p) {
+            auto* idle = static_cast<bubble*>(p);
+            if (idle->how != nullptr) explore_pass(idle->how, nullptr);
+            bubble_leave(idle);
+        },
+        b, reason);
     bubble_enter(b);
+    if (b->how != nullptr) explore_take_turn(b->how);
 }
 
 // ---- life -------------------------------------------------------------------------------------

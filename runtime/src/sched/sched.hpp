@@ -190,6 +190,8 @@ enum : std::uint32_t {
 void switch_out(M* m, G* g, park_commit commit, void* arg) noexcept;
 /// goroutine: to the tail of the global queue, with no successor of its own choice.
 void give_way_globally(M* m, G* g) noexcept;
+/// goroutine: g can go on, but `next`, which nobody else can take, goes first (explore.cpp).
+void hand_turn_over(M* m, G* g, G* next) noexcept;
 /// The first code on a thread's g0; schedules until the thread is to end.
 [[noreturn]] void g0_start(void* m) noexcept;
 /// Any: runs what the goroutine that was left asked to run.

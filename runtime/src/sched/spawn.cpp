@@ -12,6 +12,7 @@
 
 #include "runtime/internal/bubble.hpp"
 #include "runtime/internal/deep.hpp"
+#include "runtime/internal/explore.hpp"
 #include "runtime/internal/fatal.hpp"
 #include "runtime/src/os/permanent.hpp"
 #include "runtime/src/panic/frames.hpp"
@@ -170,7 +171,17 @@ void join_bubble(G* g) noexcept {
     bubble_enter(b);
 }
 
+void count_created(P* p) noexcept {
+    if (p != nullptr) [[likely]] {
+        bump(p->stats.created);
+    } else {
+        sched.created.fetch_add(1, memory_order_relaxed);
+    }
+}
+
 void leave_bubble(bubble* b) noexcept {
+    // While its goroutine still counts.
+    if (b->how != nullptr) explore_pass(b->how, nullptr);
     b->total.fetch_sub(1, memory_order_relaxed);  // ordered by what follows
     bubble_leave(b);
 }
@@ -225,13 +236,20 @@ void spawn_commit(spawn_ticket t, const closure_type* type) noexcept {
     if (g->tags != nullptr) [[unlikely]]
         join_bubble(g);
     set_status(g, g_status::idle, g_status::runnable);
+    if (g->tags != nullptr) [[unlikely]] {
+        if (explorer* e = explorer_of(g); e != nullptr) {
+            count_created(p);
+            explore_born(e, g);
+            explore_enable(e, g);
+            return;
+        }
+    }
+    count_created(p);
     if (p != nullptr) [[likely]] {
-        bump(p->stats.created);
         run_queue_put(p, g, true);
         wake_for_next(p);
         return;
     }
-    sched.created.fetch_add(1, memory_order_relaxed);
     {
         lock_guard held(sched.mu);
         global_put(g);
@@ -302,6 +320,8 @@ void end_commit(G* g, void*) noexcept {
     }
     note* waiting_run = g->wakes_run ? static_cast<note*>(g->param) : nullptr;
     bubble* left = bubble_of(g);
+    if (left != nullptr && left->how != nullptr) [[unlikely]]
+        explore_gone(left->how, g);
     recycle(m->p, g);
     if (left != nullptr) [[unlikely]]
         leave_bubble(left);

@@ -19,6 +19,7 @@
 
 #include "runtime/internal/bubble.hpp"
 #include "runtime/internal/deep.hpp"
+#include "runtime/internal/explore.hpp"
 #include "runtime/internal/fatal.hpp"
 #include "runtime/src/sched/sanitizer.hpp"
 #include "runtime/src/sched/sched.hpp"
@@ -211,6 +212,21 @@ VOLE_NO_TSAN void switch_out(M* m, G* g, park_commit commit, void* arg) noexcept
     give_way(m, g, next, inherit);
 }
 
+VOLE_NO_TSAN void hand_turn_over(M* m, G* g, G* next) noexcept {
+    set_status(g, g_status::running, g_status::runnable);
+    const bool direct = m->locked_g == nullptr && next->locked_m == nullptr &&
+                        sched.detour.load(memory_order_relaxed) == 0 && frozen_threads() == 0;
+    if (!direct) {
+        leave_commit(
+            m, g, [](G*, void* p) { explore_dispatch(static_cast<G*>(p)); }, next);
+        give_way(m, g, nullptr, false);
+        return;
+    }
+    if (next->sched.sp == nullptr) attach_stack(m->p, next);
+    leave_commit(m, g, [](G*, void*) {}, nullptr);
+    give_way(m, g, next, false);
+}
+
 VOLE_NO_TSAN void g0_start(void* arg) noexcept {
     M* m = static_cast<M*>(arg);
     m->g0_top = __builtin_frame_address(0);
@@ -242,9 +258,8 @@ void park(G* g, park_commit commit, void* arg, wait_reason reason, const parked_
     g->waiting_since = sched.seconds.load(memory_order_relaxed);
     g->parked = waiter;
     set_status(g, g_status::running, g_status::waiting);
-    if (g->tags != nullptr && is_durable(reason) && bubble_of(g) != nullptr) [[unlikely]] {
-        durable_park p{commit, arg};
-        switch_out(m, g, commit_durably, &p);
+    if (g->tags != nullptr && bubble_of(g) != nullptr) [[unlikely]] {
+        park_in_bubble(m, g, commit, arg, reason);
         return;
     }
     switch_out(m, g, commit, arg);
@@ -259,7 +274,7 @@ void park_unlock(G* g, lock& l, wait_reason reason, const parked_waiter* waiter)
 
 namespace {
 
-// False: g stands for a thread, which has been woken.
+// False: it is seen to: g stands for a thread, which has been woken, or is an explorer's.
 inline bool become_runnable(G* g) {
     if (g->is_thread) [[unlikely]] {
         // release: pairs with park_thread's acquire. After the store g may be gone.
@@ -275,6 +290,8 @@ inline bool become_runnable(G* g) {
     atomic_signal_fence(memory_order_seq_cst);
     if (g->looks.load(memory_order_relaxed) != 0) [[unlikely]]
         wait_for_look(g);
+    if (g->tags != nullptr) [[unlikely]]
+        return !explore_if_explored(g);
     return true;
 }
 
@@ -389,6 +406,8 @@ std::uint32_t fast_random() noexcept {
 
 bool can_spin(int round) noexcept {
     if (round >= 4 || num_cpu() <= 1) return false;
+    // Whoever is waited for does not run meanwhile.
+    if (explorations.load(memory_order_relaxed) != 0 && current_explorer() != nullptr) return false;
     const std::uint32_t procs = sched.procs.load(memory_order_relaxed);
     const M* m = current_m();
     if (procs <= 1 || m == nullptr || m->p == nullptr) return false;
@@ -417,8 +436,15 @@ void gosched() {
     using namespace detail;
     {
         const runtime_entry entry;
-        if (running_g() != nullptr) [[likely]] {
-            yield_to_others();
+        if (const G* g = running_g(); g != nullptr) [[likely]] {
+            if (explorer_of(g) == nullptr) [[likely]] {
+                yield_to_others();
+                return;
+            }
+            operation op;
+            op.what = "gosched";
+            op.yields = true;
+            explore_here(op);
             return;
         }
     }

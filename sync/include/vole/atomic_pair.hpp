@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include <vole/config.hpp>
+#include <vole/detail/explore_point.hpp>
 
 #if defined(VOLE_TSAN)
 #include <sanitizer/tsan_interface.h>
@@ -91,6 +92,7 @@ class alignas(16) atomic_pair {
 
     /// Both halves as they were at one moment.
     value_type load() const noexcept {
+        detail::explore_point("load", this, detail::touch::reads);
         std::uint64_t seen[2];
         vole_load_pair(words_, seen);
 #if defined(VOLE_TSAN)
@@ -103,6 +105,7 @@ class alignas(16) atomic_pair {
 
     /// Gives what was there before.
     value_type exchange(value_type desired) noexcept {
+        detail::explore_point("exchange", this);
         const std::uint64_t first = detail::to_word(desired.first);
         const std::uint64_t second = detail::to_word(desired.second);
         std::uint64_t seen[2];
@@ -115,6 +118,7 @@ class alignas(16) atomic_pair {
     /// If both halves are as expected, they become the desired ones. Else `expected` becomes what they were
     /// at one moment. Never false without reason, so it needs no loop of its own.
     bool compare_exchange(value_type& expected, value_type desired) noexcept {
+        detail::explore_point("compare_exchange", this);
         std::uint64_t seen[2] = {detail::to_word(expected.first), detail::to_word(expected.second)};
         if (try_exchange(seen, detail::to_word(desired.first), detail::to_word(desired.second))) {
             return true;

@@ -5,6 +5,7 @@
 #include <system_error>
 
 #include <vole/detail/atomic.hpp>
+#include <vole/detail/explore_point.hpp>
 #include <vole/mutex.hpp>
 
 namespace vole::inline v0 {
@@ -41,6 +42,7 @@ class cond {
     template <class Lock>
     void wait(Lock& lock) {
         detail::check_owned(lock);
+        detail::explore_point("wait", this);
         const std::uint32_t ticket = enter();
         [&]() noexcept { lock.unlock(); }();
         wait_for(ticket);

@@ -6,6 +6,7 @@
 
 #include <vole/detail/atomic.hpp>
 #include <vole/detail/bubble_id.hpp>
+#include <vole/detail/explore_point.hpp>
 #include <vole/runtime.hpp>
 
 namespace vole::inline v0 {
@@ -24,6 +25,7 @@ class mutex {
 
     /// Waits until the lock is free. Happens-before: every earlier unlock() -> return.
     void lock() {
+        detail::explore_point("lock", this);
         std::uint32_t free = 0;
         // acquire: pairs with unlock's release.
         if (!state_.compare_exchange_strong(free, locked, detail::memory_order_acquire,
@@ -34,6 +36,7 @@ class mutex {
 
     /// Never waits; false also in starvation mode. A failure orders nothing.
     bool try_lock() noexcept {
+        detail::explore_point("try_lock", this);
         std::uint32_t seen = state_.load(detail::memory_order_relaxed);
         return (seen & (locked | starving)) == 0 &&
                state_.compare_exchange_strong(seen, seen | locked, detail::memory_order_acquire,
@@ -42,6 +45,7 @@ class mutex {
 
     /// Fatal error "sync: unlock of unlocked mutex" if it is not locked.
     void unlock() {
+        detail::explore_point("unlock", this);
         static_assert(sizeof(state_) == sizeof(unsigned));
         if (detail::release_mode.load(detail::memory_order_relaxed) ==
                 detail::release_restartable &&

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include <vole/detail/atomic.hpp>
+#include <vole/detail/explore_point.hpp>
 #include <vole/panic.hpp>
 
 namespace vole::inline v0 {
@@ -28,6 +29,7 @@ class once {
     /// Happens-before: the end of f -> return.
     template <class F>
     void call(F&& f) {
+        detail::explore_point("once", this);
         // acquire: pairs with end()'s release.
         if (state_.load(detail::memory_order_acquire) == done) [[likely]]
             return;

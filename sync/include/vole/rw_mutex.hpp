@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include <vole/detail/atomic.hpp>
+#include <vole/detail/explore_point.hpp>
 #include <vole/runtime.hpp>
 
 namespace vole::inline v0 {
@@ -38,6 +39,7 @@ class rw_mutex {
     /// Waits until neither a writer nor a reader holds it. Happens-before: every earlier unlock() and
     /// unlock_shared() -> return.
     void lock() {
+        detail::explore_point("lock", this);
         std::uint64_t free = 0;
         // acquire: pairs with the release of whoever unlocked.
         if (!state_.compare_exchange_strong(free, writer, detail::memory_order_acquire,
@@ -49,6 +51,7 @@ class rw_mutex {
 
     /// Never waits; false also while a writer waits. A failure orders nothing.
     bool try_lock() noexcept {
+        detail::explore_point("try_lock", this);
         std::uint64_t seen = state_.load(detail::memory_order_relaxed);
         if ((seen & (spread | folding)) != 0) [[unlikely]]
             seen = gather_readers();
@@ -59,6 +62,7 @@ class rw_mutex {
 
     /// Fatal error "sync: Unlock of unlocked RWMutex" if no writer holds it.
     void unlock() {
+        detail::explore_point("unlock", this);
         std::uint64_t held = writer;
         if (asked_to_yield() ||
             !state_.compare_exchange_strong(held, 0, detail::memory_order_release,
@@ -69,6 +73,7 @@ class rw_mutex {
 
     /// Waits until no writer holds it or waits for it. Happens-before: every earlier unlock() -> return.
     void lock_shared() {
+        detail::explore_point("lock_shared", this, detail::touch::reads);
         // acquire: who sees `spread` sees the slots.
         if ((state_.load(detail::memory_order_acquire) & spread) != 0 && enter_slot()) return;
         // An addition cannot fail, however many readers come at once.
@@ -83,6 +88,7 @@ class rw_mutex {
 
     /// Never waits; false also while a writer waits. A failure orders nothing.
     bool try_lock_shared() noexcept {
+        detail::explore_point("try_lock_shared", this, detail::touch::reads);
         std::uint64_t seen = state_.load(detail::memory_order_acquire);
         if ((seen & spread) != 0 && enter_slot()) return true;
         do {
@@ -95,6 +101,7 @@ class rw_mutex {
     /// Fatal error "sync: RUnlock of unlocked RWMutex" if no reader holds it: now, or, when readers are counted on each
     /// P, in the next writer's lock().
     void unlock_shared() {
+        detail::explore_point("unlock_shared", this);
         if ((state_.load(detail::memory_order_acquire) & spread) != 0 && leave_slot()) return;
         // release: pairs with the acquire of the next writer.
         const std::uint64_t after =

@@ -4,6 +4,7 @@
 // Neither copyable nor movable.
 #pragma once
 
+#include <vole/atomic.hpp>
 #include <vole/atomic_pair.hpp>
 #include <vole/cond.hpp>
 #include <vole/mutex.hpp>

@@ -27,6 +27,7 @@
 #include <vector>
 
 #include <vole/config.hpp>
+#include <vole/detail/explore_point.hpp>
 #include <vole/detail/grace.hpp>
 #include <vole/detail/map_core.hpp>
 
@@ -67,6 +68,7 @@ class sync_map {
 
     /// The key's value; nullopt: there is none.
     std::optional<V> load(const K& key) const {
+        detail::explore_point("load", this, detail::touch::reads);
         const std::uint64_t order = order_of(key);
         section in(grace_);
         const entry* e = find(order, key, in);
@@ -75,6 +77,7 @@ class sync_map {
     }
 
     bool contains(const K& key) const {
+        detail::explore_point("contains", this, detail::touch::reads);
         const std::uint64_t order = order_of(key);
         section in(grace_);
         return find(order, key, in) != nullptr;
@@ -82,6 +85,7 @@ class sync_map {
 
     /// Sets the key's value.
     void store(K key, V value) {
+        detail::explore_point("store", this);
         const std::uint64_t order = order_of(key);
         std::unique_ptr<entry> fresh = make_entry(order, std::move(key), std::move(value));
         section in(grace_);
@@ -93,6 +97,7 @@ class sync_map {
 
     /// The key's value, and true; if there is none, it becomes `value`, and the result is that, and false.
     std::pair<V, bool> load_or_store(const K& key, V value) {
+        detail::explore_point("load_or_store", this);
         const std::uint64_t order = order_of(key);
         std::unique_ptr<entry> fresh;
         std::optional<V> copy;
@@ -110,6 +115,7 @@ class sync_map {
 
     /// Sets the key's value and gives the old one, if there was one.
     std::optional<V> swap(K key, V value) {
+        detail::explore_point("swap", this);
         const std::uint64_t order = order_of(key);
         std::unique_ptr<entry> fresh = make_entry(order, std::move(key), std::move(value));
         section in(grace_);
@@ -126,11 +132,13 @@ class sync_map {
 
     /// Erases the key; false: there was no such key.
     bool erase(const K& key) {
+        detail::explore_point("erase", this);
         return erase_if(key, [](const V&) { return true; });
     }
 
     /// Erases the key and gives its value, if there was one.
     std::optional<V> load_and_delete(const K& key) {
+        detail::explore_point("load_and_delete", this);
         std::optional<V> old;
         const bool erased = erase_if(key, [&](const V& value) {
             old.reset();
@@ -144,6 +152,7 @@ class sync_map {
     /// Sets the key's value if there is one and it equals `old`.
     bool compare_and_swap(const K& key, const V& old,
                           V value) requires std::equality_comparable<V> {
+        detail::explore_point("compare_and_swap", this);
         const std::uint64_t order = order_of(key);
         std::unique_ptr<entry> fresh;
         section in(grace_);
@@ -157,6 +166,7 @@ class sync_map {
 
     /// Erases the key if it has a value that equals `old`.
     bool compare_and_delete(const K& key, const V& old) requires std::equality_comparable<V> {
+        detail::explore_point("compare_and_delete", this);
         return erase_if(key, [&](const V& value) { return bool(value == old); });
     }
 
@@ -167,6 +177,7 @@ class sync_map {
     template <class F>
         requires std::invocable<F&, const K&, const V&>
     void range(F&& f) const {
+        detail::explore_point("range", this, detail::touch::reads);
         section in(grace_);
         // Those of the order that is being visited: one of them may have been replaced, or erased and added again.
         std::vector<const entry*> visited;
@@ -189,6 +200,7 @@ class sync_map {
 
     /// Erases all keys that are there when it begins. Those that are added meanwhile may go, too.
     void clear() {
+        detail::explore_point("clear", this);
         section in(grace_);
         detail::map_link* at = core_.root();
         while ((at = detail::link_in(at->next.load(order_acquire))) != nullptr) {

@@ -21,11 +21,11 @@ import builds
 import catch2
 from console import EXIT_USAGE, Failure, Stopwatch, environment, say, shown
 
-SUITES = ("unit", "behaviour", "panic", "time", "synctest", "net", "growth", "preempt", "stress",
+SUITES = ("unit", "behaviour", "panic", "time", "synctest", "explore", "net", "growth", "preempt", "stress",
           "death", "gdb", "examples", "layers", "model", "consumer", "arch")
 CATCH2_PROGRAMS = ("vole-unit", "vole-behaviour", "vole-stress", "vole-death", "vole-arch",
                    "vole-panic", "vole-panic-faults",
-                   "vole-time", "vole-time-wall", "vole-time-simulated", "vole-synctest", "vole-net",
+                   "vole-time", "vole-time-wall", "vole-time-simulated", "vole-synctest", "vole-explore", "vole-net",
                    "vole-net-fake", "vole-net-kqueue",
                    "vole-growth", "vole-growth-arm64", "vole-growth-copying", "vole-preempt",
                    "vole-preempt-O0", "vole-preempt-O3", "vole-preempt-growing", "vole-net-examples")
