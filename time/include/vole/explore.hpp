@@ -46,7 +46,8 @@ enum class strategy : std::uint8_t {
     /// all others. A bug that needs d such changes among k steps of n goroutines is found by each schedule with a probability of at least 1/(n k^(d-1))
     /// (Burckhardt et al., 2010).
     pct,
-    /// All schedules, those without preemptions first, then those with one, and so on.
+    /// All schedules, those without preemptions first, then those with one, and so on. Who waits for others in a loop must call
+    /// gosched() in it.
     exhaustive,
 };
 

@@ -10,6 +10,9 @@
 // known, since it stands before it. A schedule in which all that could go on sleep is run to its end, as there is no way to stop it, but
 // makes no decisions.
 //
+// Whoever waits for others in a loop must call gosched() in it, and is then fair (Musuvathi and Qadeer, 2008): at its second gosched()
+// it waits for all who could go on and have not since the first. Else there would be schedules without end.
+//
 // Objects are told apart by where they lie, in this schedule: one in the place of another is taken for the same, which costs schedules
 // and misses none.
 #include <algorithm>
@@ -32,6 +35,51 @@ bool touch_each_other(const operation& a, const operation& b) noexcept {
     return false;
 }
 
+// Who has had a turn since somebody yielded, and whom one that yields has to wait for.
+class fairness {
+  public:
+    void clear() noexcept { all_.clear(); }
+
+    void goes_on(std::uint32_t number) {
+        for (waits& one : all_) {
+            if (one.yielded && !contains(one.had_turn, number)) one.had_turn.push_back(number);
+            std::erase(one.for_these, number);
+        }
+    }
+    /// The last of the options does.
+    void yields(std::span<const candidate> options) {
+        waits& mine = of(options.back().number);
+        for (const candidate& c : options.first(options.size() - 1)) {
+            if (mine.yielded && !contains(mine.had_turn, c.number))
+                mine.for_these.push_back(c.number);
+        }
+        mine.yielded = true;
+        mine.had_turn.clear();
+    }
+    bool must_wait(const candidate& c, std::span<const candidate> options) {
+        const waits& its = of(c.number);
+        return std::any_of(options.begin(), options.end(),
+                           [&](const candidate& o) { return contains(its.for_these, o.number); });
+    }
+
+  private:
+    struct waits {
+        bool yielded = false;
+        std::vector<std::uint32_t> had_turn;
+        std::vector<std::uint32_t> for_these;
+    };
+
+    static bool contains(const std::vector<std::uint32_t>& all, std::uint32_t number) noexcept {
+        return std::find(all.begin(), all.end(), number) != all.end();
+    }
+    waits& of(std::uint32_t number) {
+        if (all_.size() <= number) all_.resize(number + 1);
+        return all_[number];
+    }
+
+    std::vector<waits> all_;  // by number
+};
+
 class exhaustive final : public strategy {
   public:
     explicit exhaustive(int preemptions) noexcept
@@ -44,24 +92,28 @@ class exhaustive final : public strategy {
         preemptions_ = 0;
         asleep_.clear();
         redundant_ = false;
+        turns_.clear();
         return true;
     }
 
-    std::size_t pick(std::span<const candidate> options, bool preempts) override {
+    std::size_t pick(std::span<const candidate> options, standing current) override {
         if (redundant_) return 0;
-        if (depth_ == path_.size()) path_.push_back(new_node(options, preempts));
+        if (current == standing::yields) turns_.yields(options);
+        if (depth_ == path_.size()) path_.push_back(new_node(options, current));
         if (redundant_) {
             path_.pop_back();
             return 0;
         }
         node& n = path_[depth_++];
-        if (preempts && n.option() != 0) ++preemptions_;
+        if (current == standing::wants_on && n.option() != 0) ++preemptions_;
         if (most_ < 0) sleep_behind(n, options);
+        turns_.goes_on(options[n.option()].number);
         return n.option();
     }
 
     void goes_on(const candidate& c) override {
-        if (most_ < 0) wake_by(*c.op, c.number);
+        if (most_ < 0) wake_by(c.number);
+        turns_.goes_on(c.number);
     }
 
     std::uint32_t draw(std::uint32_t n) override {
@@ -96,13 +148,14 @@ class exhaustive final : public strategy {
         std::size_t option() const noexcept { return options[at]; }
     };
 
-    node new_node(std::span<const candidate> options, bool preempts) {
+    node new_node(std::span<const candidate> options, standing current) {
         node n;
         n.asleep = asleep_;
         const bool may_preempt = bound_ < 0 || preemptions_ < bound_;
-        for (std::size_t i = 0; i < options.size(); ++i) {
-            if (sleeps(n, options[i].number)) continue;
-            if (preempts && i != 0 && !may_preempt) {
+        const std::size_t most = options.size() - (current == standing::yields ? 1 : 0);
+        for (std::size_t i = 0; i < most; ++i) {
+            if (sleeps(n, options[i].number) || turns_.must_wait(options[i], options)) continue;
+            if (current == standing::wants_on && i != 0 && !may_preempt) {
                 forbidden_ = true;
                 continue;
             }
@@ -129,7 +182,7 @@ class exhaustive final : public strategy {
     }
 
     // One alone can go on: if it sleeps itself, all of this has been seen.
-    void wake_by(const operation&, std::uint32_t number) {
+    void wake_by(std::uint32_t number) {
         if (std::find(asleep_.begin(), asleep_.end(), number) != asleep_.end()) redundant_ = true;
         asleep_.clear();
     }
@@ -166,6 +219,7 @@ class exhaustive final : public strategy {
     std::size_t depth_ = 0;  // decisions of this schedule
     int preemptions_ = 0;    // of this schedule
     std::vector<std::uint32_t> asleep_;
+    fairness turns_;
 };
 
 }  // namespace

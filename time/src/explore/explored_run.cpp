@@ -40,33 +40,33 @@ void explored_run::note(std::size_t option) {
     ++decisions_;
 }
 
-std::size_t explored_run::decide(std::size_t options, bool preempts) {
-    if (!cut()) return how_.pick(options_, preempts);
+std::size_t explored_run::decide(std::size_t options, standing current) {
+    if (!cut()) return how_.pick(options_, current);
     if (steps_ > max_steps_ * patience_factor + 1'000'000) {
         fatal("explore: a schedule does not end, although all goroutines have their turn");
     }
     return steps_ % options;
 }
 
-explored_run::goroutine* explored_run::choose(goroutine* first, bool preempts) {
+explored_run::goroutine* explored_run::choose(goroutine* current, standing how) {
     options_.clear();
     optional_.clear();
     const auto add = [this](goroutine& one) {
         optional_.push_back(&one);
         options_.push_back({one.number, &one.op});
     };
-    if (first != nullptr && preempts) add(*first);
+    if (how == standing::wants_on) add(*current);
     for (goroutine& one : all_) {
-        if (one.can_run && &one != first) add(one);
+        if (one.can_run && &one != current) add(one);
     }
-    if (first != nullptr && !preempts) add(*first);
+    if (how == standing::yields) add(*current);
     ++steps_;
     if (optional_.empty()) return nullptr;
     if (optional_.size() == 1) {
         if (!cut()) how_.goes_on(options_[0]);
         return optional_[0];
     }
-    const std::size_t option = decide(optional_.size(), preempts);
+    const std::size_t option = decide(optional_.size(), how);
     note(option);
     return optional_[option];
 }
@@ -92,13 +92,13 @@ G* explored_run::at_point(G* g, const operation& op) noexcept {
     here->op = op;
     here->waited = false;
     here->can_run = true;
-    goroutine* chosen = choose(here, !op.yields);
+    goroutine* chosen = choose(here, op.yields ? standing::yields : standing::wants_on);
     return starts(chosen, chosen != here && !op.yields);
 }
 
 G* explored_run::next(G* g) noexcept {
     if (goroutine* here = g != nullptr ? find(g) : nullptr; here != nullptr) here->waited = true;
-    goroutine* chosen = choose(nullptr, false);
+    goroutine* chosen = choose(nullptr, standing::waits);
     return chosen != nullptr ? starts(chosen, false) : nullptr;
 }
 

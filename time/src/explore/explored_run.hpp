@@ -54,9 +54,9 @@ class explored_run final : public explorer {
     };
 
     goroutine* find(const G* g) noexcept;
-    // Of those that can run; `first`: option 0, if it can. Null: nobody can.
-    goroutine* choose(goroutine* first, bool preempts);
-    std::size_t decide(std::size_t options, bool preempts);
+    // Of those that can run, `current` among them unless it waits. Null: nobody can.
+    goroutine* choose(goroutine* current, standing how);
+    std::size_t decide(std::size_t options, standing current);
     void note(std::size_t option);
     G* starts(goroutine* chosen, bool preempts);
     std::uint32_t object_number(const void* object);

@@ -17,7 +17,7 @@ class path_strategy final : public strategy {
     explicit path_strategy(std::span<const deviation> path) : path_(path.begin(), path.end()) {}
 
     bool begin() override { return !std::exchange(begun_, true); }
-    std::size_t pick(std::span<const candidate> options, bool) override {
+    std::size_t pick(std::span<const candidate> options, standing) override {
         return decide(static_cast<std::uint32_t>(options.size()));
     }
     std::uint32_t draw(std::uint32_t n) override { return decide(n); }

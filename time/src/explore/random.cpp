@@ -49,7 +49,7 @@ class by_chance : public strategy {
 class random_walk final : public by_chance {
   public:
     using by_chance::by_chance;
-    std::size_t pick(std::span<const candidate> options, bool) override {
+    std::size_t pick(std::span<const candidate> options, standing) override {
         return random().below(options.size());
     }
     std::string replay() const override { return "walk:" + std::to_string(seed()); }
@@ -82,11 +82,9 @@ class pct final : public by_chance {
         priorities_[number] = static_cast<std::int64_t>(random().next() >> 2) + 1;
     }
 
-    std::size_t pick(std::span<const candidate> options, bool) override {
+    std::size_t pick(std::span<const candidate> options, standing current) override {
         count();
-        for (const candidate& c : options) {
-            if (c.op->yields) fall(c.number);
-        }
+        if (current == standing::yields) fall(options.back().number);
         std::size_t best = highest(options);
         while (change_ < changes_.size() && changes_[change_] < step_) {
             ++change_;

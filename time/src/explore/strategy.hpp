@@ -23,6 +23,13 @@ struct candidate {
     const operation* op;  // what it does first
 };
 
+/// What has become of the goroutine that has the turn.
+enum class standing : std::uint8_t {
+    wants_on,  // it is option 0
+    yields,    // it is the last option
+    waits,     // it is none of them, or has ended
+};
+
 class strategy {
   public:
     strategy() = default;
@@ -33,11 +40,11 @@ class strategy {
     /// The next schedule. False: there is none.
     virtual bool begin() = 0;
     virtual void born(std::uint32_t) {}
-    /// Who goes on: at least two. `preempts`: the first one runs, and wants to go on.
-    virtual std::size_t pick(std::span<const candidate> options, bool preempts) = 0;
+    /// Who goes on: at least two.
+    virtual std::size_t pick(std::span<const candidate> options, standing current) = 0;
     /// One of n > 1, all the same.
     virtual std::uint32_t draw(std::uint32_t n) = 0;
-    /// The schedule goes by what pick() said; this one has no choice, and was not asked.
+    /// This one does; there was nobody else.
     virtual void goes_on(const candidate&) {}
     /// The schedule has ended.
     virtual void end() {}
