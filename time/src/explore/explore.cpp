@@ -70,7 +70,8 @@ struct one_run {
     one_run& operator=(const one_run&) = delete;
 
     std::exception_ptr error() const {
-        return bubble->error != nullptr ? bubble->error : explored.panic();
+        // What the main goroutine ends with is often a consequence.
+        return explored.panic() != nullptr ? explored.panic() : bubble->error;
     }
     bool failed() const { return outcome != bubble_outcome::ended || error() != nullptr; }
 
