@@ -1,12 +1,16 @@
 // See memory.hpp.
 #include "test/explore/weak/memory.hpp"
 
+#include "test/explore/weak/blocking.hpp"
+
 #include <vole/explore.hpp>
-#include <vole/runtime.hpp>
+#include <vole/vole.hpp>
 
 #include "runtime/internal/explore.hpp"
 
 #include <algorithm>
+#include <cstdio>
+#include <cstdlib>
 #include <map>
 #include <stdexcept>
 #include <vector>
@@ -47,6 +51,7 @@ struct location {
 };
 
 struct thread_views {
+    std::uint32_t number = 0;
     view now;
     view at_fence;    // at its last release fence
     view on_acquire;  // what its next acquire fence takes over
@@ -54,10 +59,24 @@ struct thread_views {
     int stale_times = 0;
 };
 
+struct lock_state {
+    vole::mutex mu;
+    view seen;
+};
+struct sleeper_state {
+    vole::chan<void> note = vole::make_chan<void>(1);
+    bool woken = false;
+    view seen;
+};
+
 struct state {
     explicit state(without w) : left_out(w) {}
+    std::map<const void*, lock_state> locks;
+    std::map<const void*, sleeper_state> sleepers;
+    std::uint64_t fences = 0;  // fence_all()
     without left_out;
     std::map<const void*, location> locations;
+    std::size_t cells = 0;
     std::map<std::uint64_t, thread_views> threads;  // by goroutine
     std::vector<view> for_children;
     view sequential;
@@ -70,14 +89,19 @@ state& here() {
     if (current == nullptr) throw std::logic_error("modelled memory outside of a world");
     return *current;
 }
-thread_views& me() { return here().threads[vole::goroutine_id()]; }
+thread_views& me() {
+    auto& all = here().threads;
+    const auto [at, fresh] = all.try_emplace(vole::goroutine_id());
+    if (fresh) at->second.number = static_cast<std::uint32_t>(all.size() - 1);
+    return at->second;
+}
 
 location& at(const void* cell, word initial) {
     auto& all = here().locations;
     const auto found = all.find(cell);
     if (found != all.end()) return found->second;
     location& fresh = all[cell];
-    fresh.number = all.size() - 1;
+    fresh.number = here().cells++;
     fresh.messages.push_back({initial, {}});
     return fresh;
 }
@@ -175,6 +199,10 @@ void world::begin_child(word from) {
     t.now.join(here().behind_fence_all);
 }
 
+void begin_cell(const void* cell) noexcept {
+    if (current != nullptr) current->locations.erase(cell);
+}
+
 word load(const void* cell, word initial, order o) {
     explore_point("load", cell, touch::reads);
     location& l = at(cell, initial);
@@ -246,7 +274,60 @@ void fence_all() {
     for (int round = 0; round < 2; ++round) {  // in any order: all see all
         for (auto& [id, t] : here().threads) pass_fence(t);
     }
+    ++here().fences;
     here().behind_fence_all = here().sequential;  // threads that have yet to run for the first time
+}
+
+// ---- blocking ---------------------------------------------------------------------------------
+
+void lock(const void* which) noexcept {
+    lock_state& l = here().locks[which];
+    l.mu.lock();
+    me().now.join(l.seen);
+}
+bool try_lock(const void* which) noexcept {
+    lock_state& l = here().locks[which];
+    if (!l.mu.try_lock()) return false;
+    me().now.join(l.seen);
+    return true;
+}
+void unlock(const void* which) noexcept {
+    lock_state& l = here().locks[which];
+    l.seen.join(me().now);
+    l.mu.unlock();
+}
+
+void sleep(const void* sleeper) noexcept {
+    sleeper_state& s = here().sleepers[sleeper];
+    s.note.recv();
+    s.woken = false;
+    me().now.join(s.seen);
+}
+void wake(const void* sleeper) noexcept {
+    sleeper_state& s = here().sleepers[sleeper];
+    if (std::exchange(s.woken, true)) fail("readied twice");
+    s.seen.join(me().now);
+    s.note.send();
+}
+
+void yield() noexcept { vole::gosched(); }
+std::uint32_t choose(std::uint32_t n) { return vole::detail::choose_below(n); }
+std::uint32_t thread_number() { return me().number; }
+
+bool clear_if(void* cell, word initial, word expected) {
+    for (;;) {
+        const std::uint64_t fences = here().fences;
+        if (load(cell, initial, order::relaxed) != expected) return false;
+        explore_point("store", cell);
+        if (here().fences != fences) continue;  // the fence has sent it back to the start
+        write(me(), at(cell, initial), 0, order::release, nullptr);
+        return true;
+    }
+}
+
+void fail(const char* text) {
+    std::fprintf(stderr, "modelled unit: %s\n", text);
+    std::abort();
 }
 
 // ---- plain memory -----------------------------------------------------------------------------

@@ -47,6 +47,8 @@ class world {
     static void begin_child(word from);
 };
 
+/// Something else may have been there before.
+void begin_cell(const void* cell) noexcept;
 word load(const void* cell, word initial, order o);
 void store(void* cell, word initial, word value, order o);
 word exchange(void* cell, word initial, word value, order o);
@@ -60,6 +62,9 @@ void fence_all();
 /// Memory that is no atomic.
 class plain {
   public:
+    plain() noexcept { begin_cell(this); }
+    plain(const plain&) = delete;
+    plain& operator=(const plain&) = delete;
     void write(word value);
     word read() const;
 
@@ -86,25 +91,30 @@ class atomic {
     static_assert(sizeof(T) <= sizeof(word) && std::is_trivially_copyable_v<T>);
 
   public:
-    constexpr atomic() noexcept : initial_() {}
-    constexpr atomic(T value) noexcept : initial_(value) {}  // NOLINT: as std::atomic
+    constexpr atomic() noexcept : atomic(T()) {}
+    constexpr atomic(T value) noexcept : initial_(value) {  // NOLINT: as std::atomic
+        if (!std::is_constant_evaluated()) begin_cell(this);
+    }
     atomic(const atomic&) = delete;
     atomic& operator=(const atomic&) = delete;
 
     T load(order o) const noexcept {
-        return from_word<T>(weak_memory::load(this, to_word(initial_), o));
+        return weak_memory::from_word<T>(
+            weak_memory::load(this, weak_memory::to_word(initial_), o));
     }
     void store(T value, order o) noexcept {
-        weak_memory::store(this, to_word(initial_), to_word(value), o);
+        weak_memory::store(this, weak_memory::to_word(initial_), weak_memory::to_word(value), o);
     }
     T exchange(T value, order o) noexcept {
-        return from_word<T>(weak_memory::exchange(this, to_word(initial_), to_word(value), o));
+        return weak_memory::from_word<T>(weak_memory::exchange(this, weak_memory::to_word(initial_),
+                                                               weak_memory::to_word(value), o));
     }
     bool compare_exchange_strong(T& expected, T desired, order success, order failure) noexcept {
-        word seen = to_word(expected);
-        const bool done = weak_memory::compare_exchange(this, to_word(initial_), seen,
-                                                        to_word(desired), success, failure);
-        expected = from_word<T>(seen);
+        word seen = weak_memory::to_word(expected);
+        const bool done =
+            weak_memory::compare_exchange(this, weak_memory::to_word(initial_), seen,
+                                          weak_memory::to_word(desired), success, failure);
+        expected = weak_memory::from_word<T>(seen);
         return done;
     }
     bool compare_exchange_weak(T& expected, T desired, order success, order failure) noexcept {
@@ -112,12 +122,14 @@ class atomic {
     }
     T fetch_add(T by, order o) noexcept requires std::is_integral_v<T> {
         return updated(by, o, [](word old, word n) {
-            return to_word(static_cast<T>(from_word<T>(old) + from_word<T>(n)));
+            return weak_memory::to_word(
+                static_cast<T>(weak_memory::from_word<T>(old) + weak_memory::from_word<T>(n)));
         });
     }
     T fetch_sub(T by, order o) noexcept requires std::is_integral_v<T> {
         return updated(by, o, [](word old, word n) {
-            return to_word(static_cast<T>(from_word<T>(old) - from_word<T>(n)));
+            return weak_memory::to_word(
+                static_cast<T>(weak_memory::from_word<T>(old) - weak_memory::from_word<T>(n)));
         });
     }
     T fetch_or(T by, order o) noexcept requires std::is_integral_v<T> {
@@ -129,7 +141,8 @@ class atomic {
 
   private:
     T updated(T by, order o, word (*f)(word, word)) noexcept {
-        return from_word<T>(weak_memory::update(this, to_word(initial_), f, to_word(by), o));
+        return weak_memory::from_word<T>(weak_memory::update(this, weak_memory::to_word(initial_),
+                                                             f, weak_memory::to_word(by), o));
     }
     T initial_;
 };

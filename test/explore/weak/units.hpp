@@ -3,6 +3,9 @@
 // real ones. Here is what tests can do with them; items are numbers from 1 below `items`.
 #pragma once
 
+#include <cstddef>
+#include <functional>
+#include <initializer_list>
 #include <memory>
 
 namespace weak_memory {
@@ -26,5 +29,65 @@ class queue_unit {
     virtual int steal_next(const queue_unit& thiefs) = 0;
 };
 std::unique_ptr<queue_unit> make_queue(sharing_kind how);
+
+// ---- sync: unit_sync.cpp ----------------------------------------------------------------------
+
+class lock_unit {
+  public:
+    virtual ~lock_unit() = default;
+    virtual void lock() = 0;
+    virtual bool try_lock() = 0;
+    virtual void unlock() = 0;
+};
+class rw_lock_unit : public lock_unit {
+  public:
+    virtual void lock_shared() = 0;
+    virtual bool try_lock_shared() = 0;
+    virtual void unlock_shared() = 0;
+};
+class group_unit {
+  public:
+    virtual ~group_unit() = default;
+    virtual void add(int n) = 0;
+    virtual void wait() = 0;
+};
+class once_unit {
+  public:
+    virtual ~once_unit() = default;
+    virtual void call(const std::function<void()>& f) = 0;
+};
+class cond_unit {
+  public:
+    virtual ~cond_unit() = default;
+    virtual void wait(lock_unit& held) = 0;
+    virtual void notify_one() = 0;
+    virtual void notify_all() = 0;
+};
+/// Values are not 0; 0: closed, or nothing there.
+class channel_unit {
+  public:
+    virtual ~channel_unit() = default;
+    virtual void send(int x) = 0;
+    virtual int recv() = 0;
+    virtual bool try_send(int x) = 0;
+    virtual int try_recv() = 0;
+    virtual void close() = 0;
+};
+
+/// How a mutex is released where nobody waits.
+enum class release_kind { exchanged, restartable };
+std::unique_ptr<lock_unit> make_mutex(release_kind how);
+std::unique_ptr<rw_lock_unit> make_rw_mutex();
+std::unique_ptr<group_unit> make_group();
+std::unique_ptr<once_unit> make_once();
+std::unique_ptr<cond_unit> make_cond();
+std::unique_ptr<channel_unit> make_channel(std::size_t capacity);
+
+struct select_of {
+    channel_unit* on;
+    int send = 0;  // 0: receives
+};
+/// -1: default.
+int select(std::initializer_list<select_of> cases, bool has_default, int* received);
 
 }  // namespace weak_memory

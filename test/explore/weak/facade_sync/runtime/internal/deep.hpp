@@ -1,0 +1,17 @@
+// In the place of the runtime's own: there is room.
+#pragma once
+
+#include <cstddef>
+
+#define VOLE_FITS_SMALL_STACK static_assert(true)
+
+namespace vole::inline v0::detail {
+
+template <class F>
+void deep(F&& f) noexcept {
+    f();
+}
+[[noreturn]] void throw_runtime_error(const char* what);
+[[noreturn]] void throw_bad_alloc();
+
+}  // namespace vole::detail
