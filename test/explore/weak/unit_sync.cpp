@@ -125,7 +125,8 @@ class channel_of final : public channel_unit {
     bool try_send(int x) override { return chan_try_send(core_, &x) == try_status::done; }
     int try_recv() override {
         int x = 0;
-        return chan_try_recv(core_, &x) == try_status::done ? x : 0;
+        const try_status s = chan_try_recv(core_, &x);
+        return s == try_status::done ? x : s == try_status::closed ? -1 : 0;
     }
     void close() override { chan_close(core_); }
     chan_core* core() noexcept { return core_; }

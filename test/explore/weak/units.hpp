@@ -63,7 +63,7 @@ class cond_unit {
     virtual void notify_one() = 0;
     virtual void notify_all() = 0;
 };
-/// Values are not 0; 0: closed, or nothing there.
+/// Values are positive. 0: closed, or nothing there; try_recv gives -1 for closed.
 class channel_unit {
   public:
     virtual ~channel_unit() = default;

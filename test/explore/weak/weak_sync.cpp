@@ -162,6 +162,16 @@ void tried_and_closed(world& w) {
                     }});
 }
 
+// What was sent before the close comes before it.
+void drained_before_it_is_closed(world& w) {
+    const auto c = make_channel(1);
+    run_threads(w, {[&] {
+                        c->send(1);
+                        c->close();
+                    },
+                    [&] { must(c->try_recv() != -1, "closed, with a value in it"); }});
+}
+
 // Each can be the other's partner in two ways, and both have a third one in common.
 void two_selects(world& w) {
     const auto a = make_channel(0);
@@ -220,6 +230,7 @@ TEST_CASE("weak: channels", "[explore][weak]") {
     holds(handed_over<1>);
     holds(tried_and_closed<0>);
     holds(tried_and_closed<1>);
+    holds(drained_before_it_is_closed);
 }
 TEST_CASE("weak: select", "[explore][weak]") {
     holds(two_selects);
