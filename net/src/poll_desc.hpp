@@ -16,6 +16,7 @@
 //   setter: info |= ...; look at waiter, and take the G out
 // seq_cst, all four: one of the two sees the other, and one of them takes it. The poller takes it out by the same
 // compare-and-swap, and need not look at info.
+// test/model/poll_desc.pml tries all orders.
 //
 // Memory is never given back, but used again: `info` has a tag, which the kernel's event brings along, so that one that
 // comes late for a descriptor that has been closed is not taken for another's (NET-8).

@@ -9,6 +9,7 @@
 // The locks are released by park's commit. A partner may win the select as soon as the first of
 // them is free, and the goroutine may even run: but it begins by taking all locks again, so this
 // frame lives until the last has been released, and nothing is read after that.
+// test/model/select.pml tries all orders.
 //
 // Locks: channel locks by address. Stack: goroutine, or an ordinary thread's.
 #include <algorithm>

@@ -19,6 +19,8 @@
 // freeze it at the same time. The fence takes some microseconds, and this happens some hundred times a
 // second at most. No thread waits for the answer with that lock held, since who enters holds none.
 //
+// test/model/detach.pml tries all orders of these steps; freeze.pml this and the signal handler together.
+//
 // Stack: sysmon's.
 #include "runtime/internal/membarrier.hpp"
 #include "runtime/src/sched/sched.hpp"

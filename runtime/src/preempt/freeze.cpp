@@ -17,6 +17,8 @@
 // Everything here but prefer_frozen runs in the signal handler: no allocation, no new thread, no C library
 // but system calls. sched.mu may be taken, because the interrupted code is outside the runtime (depth
 // zero), so it does not hold it.
+//
+// test/model/freeze.pml tries all orders of freezing, detaching and stopping the world.
 #include <sched.h>
 
 #include "runtime/internal/fatal.hpp"

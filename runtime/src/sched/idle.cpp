@@ -22,6 +22,10 @@
 // The publisher's own P runs what lies in its queues sooner or later in any case: a lost wake-up
 // costs parallelism, not progress, except for the global queue and for work by threads without P.
 //
+// test/model/wakeup.pml tries all orders of these steps. It knows two things that this argument takes no notice of, and which
+// sysmon sees to: goroutines in the hands of an owner who is off its CPU, on their way from runnext or from the global queue
+// into the ring.
+//
 // One woken thread is enough: a spinner that finds work wakes the next one (schedule.cpp,
 // found_work), so a burst of work unfolds thread by thread.
 //
@@ -89,12 +93,11 @@ void wake_slow() noexcept {
     {
         lock_guard held(sched.mu);
         if (!sched.stopping.load(memory_order_relaxed)) p = idle_p_get();
+        // With the lock held: S1 takes it, too. Later, somebody might give a P up, find nothing and sleep, then
+        // another publish and see a spinner that never looks for work.
+        if (p == nullptr) sched.spinning.fetch_sub(1, memory_order_seq_cst);
     }
-    if (p == nullptr) {
-        sched.spinning.fetch_sub(1, memory_order_seq_cst);
-        return;
-    }
-    start_m(p, true);
+    if (p != nullptr) start_m(p, true);
 }
 
 void idle_m_put(M* m) noexcept {

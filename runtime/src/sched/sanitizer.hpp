@@ -130,9 +130,9 @@ VOLE_NO_TSAN inline void tell_leave(M* m, G*, bool, G* to) noexcept {
 VOLE_NO_TSAN inline void tell_arrived(M*, G*) noexcept {}
 // Making a fiber takes TSan 200 us: they are reused (sanitizer.cpp). For that a goroutine must leave
 // nothing on its fiber's shadow stack: what does not return on its way out is VOLE_NO_TSAN too.
-void* take_fiber() noexcept;
+void* take_fiber(const G* g) noexcept;
 void give_fiber(void* fiber) noexcept;
-inline void tell_new_stack(G* g) noexcept { g->sanitizer = take_fiber(); }
+inline void tell_new_stack(G* g) noexcept { g->sanitizer = take_fiber(g); }
 inline void tell_dead_stack(G* g) noexcept {
     give_fiber(g->sanitizer);
     g->sanitizer = nullptr;
@@ -140,8 +140,9 @@ inline void tell_dead_stack(G* g) noexcept {
 struct coroutine_sanitizer {
     void* fiber;
 };
+// Of the goroutine that makes it.
 inline void tell_new_coroutine(coroutine_sanitizer& c, const stack_segment*) noexcept {
-    c.fiber = take_fiber();
+    c.fiber = take_fiber(running_g());
 }
 inline void tell_dead_coroutine(coroutine_sanitizer& c, const stack_segment*) noexcept {
     give_fiber(c.fiber);

@@ -8,6 +8,7 @@
 // The compare-and-swap on P::status decides between leave_syscall (syscall -> running) and the
 // takers (sysmon: syscall -> idle; stop-the-world: syscall -> stopped): acq_rel on success, so the
 // winner sees the P as the other side left it.
+// test/model/syscall.pml tries all orders.
 //
 // Stack: goroutine.
 #include <cerrno>

@@ -31,6 +31,7 @@ TEST = {
     "librapidcheck-dev": ["/usr/include/rapidcheck.h"],
     "util-linux": ["setarch"],
     "gdb": ["gdb"],
+    "spin": ["spin"],  # checks the models in Promela (test/model)
     # Clients that nobody here wrote, for the example servers.
     "curl": ["curl"],
     "wrk": ["wrk"],

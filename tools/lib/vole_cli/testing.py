@@ -22,8 +22,8 @@ import catch2
 from console import EXIT_USAGE, Failure, Stopwatch, environment, say, shown
 
 SUITES = ("unit", "behaviour", "panic", "time", "synctest", "explore", "net", "growth", "preempt", "stress",
-          "death", "gdb", "examples", "layers", "model", "consumer", "arch")
-CATCH2_PROGRAMS = ("vole-unit", "vole-behaviour", "vole-stress", "vole-death", "vole-arch",
+          "death", "race", "gdb", "examples", "layers", "model", "consumer", "arch")
+CATCH2_PROGRAMS = ("vole-unit", "vole-behaviour", "vole-stress", "vole-death", "vole-race", "vole-arch",
                    "vole-panic", "vole-panic-faults",
                    "vole-time", "vole-time-wall", "vole-time-simulated", "vole-synctest", "vole-explore", "vole-net",
                    "vole-net-fake", "vole-net-kqueue",
@@ -33,6 +33,8 @@ CATCH2_PROGRAMS = ("vole-unit", "vole-behaviour", "vole-stress", "vole-death", "
 SOURCE_SUITES = ("layers", "model", "consumer")
 # Native, and not under sanitizers: see test/gdb/meson.build.
 PLAIN_SUITES = ("gdb",)
+# Under the thread sanitizer: see test/race/meson.build.
+THREAD_SUITES = ("race",)
 SKIPPED = 77  # exit status of a test that cannot run here; its last line says why
 LONG_FACTOR = 60
 # Seconds that one test case may take before it is called hung, and the most that is made of it where
@@ -94,10 +96,11 @@ def check_suites(names):
 def suites_for(config, asked):
     if asked:
         return list(asked)
-    if config == builds.Config():
-        return list(SUITES)
     plain = not config.arch and not config.sanitize
-    return [s for s in SUITES if s not in SOURCE_SUITES and (plain or s not in PLAIN_SUITES)]
+    left_out = () if config == builds.Config() else SOURCE_SUITES
+    left_out += () if plain else PLAIN_SUITES
+    left_out += () if "thread" in config.sanitize else THREAD_SUITES
+    return [s for s in SUITES if s not in left_out]
 
 
 def _time_limit(test, config, long):
