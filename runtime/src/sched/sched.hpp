@@ -251,6 +251,8 @@ void stop_m(M* m) noexcept VOLE_EXCLUDES(sched.mu);
 void hand_off(P* p) noexcept VOLE_EXCLUDES(sched.mu);
 void acquire_p(M* m, P* p) noexcept;
 P* release_p(M* m) noexcept;
+/// release_p, of which the caller records what it is.
+P* leave_p(M* m) noexcept;
 void idle_p_put(P* p) noexcept VOLE_REQUIRES(sched.mu);
 P* idle_p_get() noexcept VOLE_REQUIRES(sched.mu);
 /// g0: the thread belongs to a goroutine that is not running: sleeps until it may.
