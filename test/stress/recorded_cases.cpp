@@ -4,6 +4,7 @@
 //
 // Not in the same run as the other stress tests: taking numbers from one counter orders threads, on most
 // processors by a full fence, and what races unordered there would not race here.
+#define CATCH_CONFIG_EXTERNAL_INTERFACES  // listeners
 #include <catch2/catch.hpp>
 
 #include "test/support/recorded.hpp"
