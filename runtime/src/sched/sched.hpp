@@ -103,7 +103,7 @@ struct scheduler {
     atomic<std::uint32_t> wake_backoff{0};  // grows while woken threads find nothing
     atomic<std::uint32_t> procs{0};
     atomic<bool> stopping{false};  // the world
-    // Why the next switch goes by g0: bits, see below.
+    // Why the next switch goes by g0, or is not the usual one: bits, see below.
     atomic<std::uint32_t> detour{0};
     atomic<bool> poisoned{false};  // this process is a forked child
     atomic<P*> all_ps[max_procs_limit] = {};
@@ -181,8 +181,9 @@ bool promise_counted_stacks() noexcept;
 
 /// Bits of scheduler::detour.
 enum : std::uint32_t {
-    detour_stopping = 1,  // `stopping` is set
-    detour_timers = 2,    // somebody is behind with what is due, and no P idle
+    detour_stopping = 1,   // `stopping` is set
+    detour_timers = 2,     // somebody is behind with what is due, and no P idle
+    detour_recording = 4,  // no way by g0: the switch is recorded, and for the rest as ever
 };
 
 // ---- switch.cpp -----------------------------------------------------------------------------

@@ -15,8 +15,8 @@ namespace vole::inline v0::detail {
 
 [[noreturn]] void bad_transition(const G* g, g_status from, g_status to) noexcept;
 
-inline void set_status(G* g, g_status from, g_status to) noexcept {
-    record_status(g, from, to);
+/// Without a look at whether it is to be recorded: for switch.cpp, where the callers see to that.
+inline void change_status(G* g, g_status from, g_status to) noexcept {
 #ifndef NDEBUG
     g_status expected = from;
     // acq_rel: a reader of the status (traceback) sees what was written before the change.
@@ -29,6 +29,11 @@ inline void set_status(G* g, g_status from, g_status to) noexcept {
         bad_transition(g, from, to);
     g->status.store(to, memory_order_release);
 #endif
+}
+
+inline void set_status(G* g, g_status from, g_status to) noexcept {
+    record_status(g, from, to);
+    change_status(g, from, to);
 }
 
 }  // namespace vole::detail

@@ -9,8 +9,9 @@
 // M::next_p, or by a compare-and-swap on its status, records afterwards, before it can pass it on. A take that
 // fails records nothing.
 //
-// A status is recorded even if the change then turns out to be wrong (bad_transition): that event is the one to
-// look for in the recording of the crash.
+// Nearly every change is recorded even if it then turns out to be wrong (bad_transition): that event is the one to
+// look for in the recording of the crash. At a switch both goroutines' changes are recorded together (record_switch),
+// the leaving one's after it was made: it is not published before its commit, which comes later still.
 //
 // *Rings.* A P's ring is written by its owner; that of threads without a P by several. Neither takes a lock, for
 // a lock would order threads that nothing else orders, and hide their races from TSan. A position in a ring is
@@ -21,7 +22,9 @@
 // began without being recorded. Threads see it when they are woken, since waking orders.
 //
 // *End.* A bit in the counter: who takes a number with it set records nothing. So the set of events is decided
-// by that instant, and all that is left is to wait for those which are half written.
+// by that instant, and all that is left is to wait for those which are half written. The flag falls afterwards, with a
+// fence on every thread between: else one who sees it down might let others act, and number, before that instant,
+// on what it did not record.
 //
 // Stack: any. Locks: none. Memory: mapped once for each P, kept.
 #include "runtime/src/trace/record.hpp"
@@ -34,6 +37,7 @@
 #include <cerrno>
 
 #include "runtime/internal/deep.hpp"
+#include "runtime/internal/membarrier.hpp"
 #include "runtime/src/sched/sched.hpp"
 
 namespace vole::inline v0::detail {
@@ -185,13 +189,16 @@ void begin_recording() noexcept {
     }
     counter.store(0, memory_order_release);  // rings first
     recording_is_on.store(true, memory_order_release);
+    sched.detour.fetch_or(detour_recording, memory_order_release);
 }
 
 bool end_recording(unsigned most_rounds) noexcept {
-    recording_is_on.store(false, memory_order_relaxed);
     const std::uint64_t last = counter.fetch_or(closed, memory_order_acq_rel);
     if ((last & closed) != 0) return false;
     total = last;
+    fence_all_threads();
+    recording_is_on.store(false, memory_order_relaxed);
+    sched.detour.fetch_and(~std::uint32_t{detour_recording}, memory_order_relaxed);
     for (unsigned i = 0; i < most_rounds && !all_complete(); ++i) sched_yield();
     return true;
 }
