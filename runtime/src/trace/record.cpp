@@ -128,6 +128,7 @@ bool map_ring(ring& r) noexcept {
     if (old != nullptr && r.capacity == n) return true;
     if (old != nullptr) munmap(old, r.capacity * sizeof(slot));
     r.slots.store(nullptr, memory_order_relaxed);
+    r.capacity = 0;
     const int saved = errno;
     void* memory = mmap(nullptr, n * sizeof(slot), PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

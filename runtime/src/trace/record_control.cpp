@@ -62,6 +62,7 @@ bool write_file(const char* file, std::uint64_t flags) noexcept {
 constexpr unsigned patience = 10'000;
 
 void save(std::uint64_t flags) noexcept {
+    if (sched.poisoned.load(memory_order_relaxed)) return;  // a forked child: it is its parent's
     const char* file = file_of_crash.exchange(nullptr, memory_order_acq_rel);
     if (file == nullptr || !end_recording(patience)) return;
     const int saved = errno;

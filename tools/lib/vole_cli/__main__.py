@@ -142,8 +142,9 @@ def _parser():
 
     trace = commands.add_parser("check-trace", help="check a recording of the scheduler",
                                 formatter_class=raw, description=TRACE_HELP)
+    trace.add_argument("--list", action="store_true", help="first, every event, one a line")
     trace.add_argument("file", metavar="FILE")
-    trace.set_defaults(call=lambda a: check_trace.check(a.file))
+    trace.set_defaults(call=lambda a: check_trace.check(a.file, a.list))
 
     form = commands.add_parser("format", help="clang-format all C++ files")
     form.add_argument("--check", action="store_true", help="only report")
