@@ -20,6 +20,7 @@ namespace {
 
 // Taken by whoever writes it.
 constinit atomic<const char*> file_of_crash{nullptr};
+constinit atomic<bool> writing{false};
 
 // Every thread of ours sleeps without a P, and no P is on its way to one. sysmon changes something only where a P is
 // not idle, and other threads' calls of the library are excluded by contract.
@@ -61,17 +62,31 @@ bool write_file(const char* file, std::uint64_t flags) noexcept {
 // A thread that is half through an event may be the one that died, or have been stopped.
 constexpr unsigned patience = 10'000;
 
-void save(std::uint64_t flags) noexcept {
-    if (sched.poisoned.load(memory_order_relaxed)) return;  // a forked child: it is its parent's
+void save_first(std::uint64_t flags) noexcept {
     const char* file = file_of_crash.exchange(nullptr, memory_order_acq_rel);
     if (file == nullptr || !end_recording(patience)) return;
-    const int saved = errno;
     const bool written = write_file(file, flags);
-    if (!written || flags != 0) {
-        message text;
-        text << (written ? "vole: recorded: " : "vole: cannot write the recording: ") << file
-             << (written ? " (tools/vole check-trace looks at it)\n" : "\n");
-        text.write_to(2);
+    if (written && flags == 0) return;
+    message text;
+    text << (written ? "vole: recorded: " : "vole: cannot write the recording: ") << file
+         << (written ? " (tools/vole check-trace looks at it)\n" : "\n");
+    text.write_to(2);
+}
+
+void nap() noexcept {
+    const timespec millisecond{0, 1'000'000};
+    nanosleep(&millisecond, nullptr);
+}
+
+void save(std::uint64_t flags) noexcept {
+    if (sched.poisoned.load(memory_order_relaxed)) return;  // a forked child: it is its parent's
+    const int saved = errno;
+    if (!writing.exchange(true, memory_order_acquire)) {
+        save_first(flags);
+        writing.store(false, memory_order_release);
+    } else {
+        // Two threads die at once: the second must not end the process under the first. Or the first has died of it.
+        for (int i = 0; i < 2000 && writing.load(memory_order_acquire); ++i) nap();
     }
     errno = saved;
 }
@@ -82,8 +97,7 @@ bool start_recording(std::uint64_t events_each, const char* crash_file) noexcept
     if (current_m() != nullptr || !prepare_recording(events_each)) return false;
     for (int i = 0; !begin_if_quiet(); ++i) {
         if (i == 2000) return false;
-        const timespec nap{0, 1'000'000};
-        nanosleep(&nap, nullptr);
+        nap();
     }
     file_of_crash.store(crash_file, memory_order_release);
     return true;
