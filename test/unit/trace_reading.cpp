@@ -67,6 +67,8 @@ TEST_CASE("reading a recording: what is wrong is named", "[unit][trace]") {
     CHECK(with(first_event + 25, 1) == "event 1 is no event of a P");
     CHECK(with(first_event + 27, 1) == "event 1 is no event");
     CHECK(with(first_event + 17, 0x10) == "event 1 is of no P");
+    CHECK(with(first_event + 18, 3) == "event 1 says which M, or does not, against its kind");
+    CHECK(with(first_event + 30, 1) == "in the ring of another P: event 1");
     CHECK(with(first_event + 32 + 25, 0x61) == "event 3 changes no known status");
 }
 

@@ -1,6 +1,8 @@
 // See checking.hpp.
 #include "tools/trace/checking.hpp"
 
+#include <algorithm>
+
 #include "runtime/internal/g_status.hpp"
 #include "tools/trace/describing.hpp"
 #include "tools/trace/table.hpp"
@@ -46,9 +48,21 @@ struct id_use {
     std::uint64_t first = 0;  // event
 };
 
+// One more than the greatest number of one.
+std::size_t number_of_ms(const recording& in) {
+    std::uint16_t most = 0;
+    for (const event& e : in.events) {
+        if (e.m != record_no_m) most = std::max(most, e.m);
+        const bool other = e.kind != record_kind::status && subject_m(e) != record_no_m;
+        if (other) most = std::max(most, subject_m(e));
+    }
+    return most + std::size_t{1};
+}
+
 class checker {
   public:
-    checker(const recording& in, result& out) : in_(in), out_(out), ms_(1U << 16), ps_(1U << 12) {}
+    checker(const recording& in, result& out)
+        : in_(in), out_(out), ms_(number_of_ms(in)), ps_(1U << 12) {}
 
     void run() {
         std::uint64_t before = 0;

@@ -70,7 +70,11 @@ const char* fault_of(const event& e) {
     }
     const bool has_slot = e.kind == record_kind::detach;
     if (e.change != 0 || e.reason != 0 || (e.slot != 0) != has_slot) return "is no event of a P";
-    return (e.subject & 0xffff) < most_ps && e.subject >> 32 == 0 ? nullptr : "is of no P";
+    if ((e.subject & 0xffff) >= most_ps || e.subject >> 32 != 0) return "is of no P";
+    const bool to_another =
+        has_slot || e.kind == record_kind::hand || e.kind == record_kind::unhand;
+    const bool has_m = e.subject >> 16 != detail::record_no_m;
+    return has_m == to_another ? nullptr : "says which M, or does not, against its kind";
 }
 
 std::string numbered(const char* what, std::uint64_t number) {
@@ -100,6 +104,9 @@ std::string read_ring(cursor& in, std::uint32_t index, std::uint64_t* p_seen, re
         }
         if (const char* fault = fault_of(e); fault != nullptr) {
             return numbered("event", e.number) + " " + fault;
+        }
+        if ((p == recording_ring::shared ? detail::record_no_p : p) != e.p) {
+            return numbered("in the ring of another P: event", e.number);
         }
         if (e.number > into.given_out) return numbered("no such number was given out:", e.number);
         into.events.push_back(e);
