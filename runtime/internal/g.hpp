@@ -20,6 +20,8 @@
 #include <vole/detail/atomic.hpp>
 #include <vole/detail/spawn.hpp>
 
+#include "runtime/internal/g_status.hpp"
+
 namespace vole::inline v0::detail {
 
 struct M;
@@ -27,9 +29,6 @@ struct stack_segment;
 struct parked_waiter;
 struct recover_frame;
 struct g_tags;
-
-// One function changes it: set_status in runtime/src/sched/status.hpp, with the legal transitions.
-enum class g_status : std::uint8_t { idle, runnable, running, syscall, waiting, dead };
 
 enum class wait_reason : std::uint8_t {
     none,

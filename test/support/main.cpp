@@ -1,5 +1,6 @@
 // The one main of all suites. It adds to Catch2's: when the process is ended by a signal, which test case
-// ran, and when it is asked to end (a test runner's time limit), where every goroutine is.
+// ran, and when it is asked to end (a test runner's time limit), where every goroutine is. What was being recorded is
+// saved then.
 //
 // Catch2's own signal handlers are off: it puts them in place anew for each test case and so over those
 // of the runtime, which need SIGSEGV to report an overflown stack.
@@ -11,6 +12,7 @@
 
 #include <vole/runtime.hpp>
 
+#include "runtime/src/trace/record.hpp"
 #include "test/support/subprocess.hpp"
 
 #include <algorithm>
@@ -47,6 +49,7 @@ void on_end(int signal) {
     }
     if (signal == SIGTERM) {
         vole::write_traceback(STDERR_FILENO, vole::traceback_scope::all);
+        vole::detail::save_recording_of_crash();
         ::raise(SIGTERM);
     }
 }

@@ -2,6 +2,7 @@
 // night run changes all tests alike. Environment:
 //   VOLE_TEST_SCALE     a factor for iteration counts; unset: 1 / VOLE_TEST_SLOWDOWN
 //   VOLE_TEST_SLOWDOWN  how many times slower than usual things may be here (1)
+//   VOLE_TEST_RECORD    "1": a tenth of the iterations, since a recording holds no more (test/stress)
 //   VOLE_TEST_LONG      "1": stress tests go on for minutes
 #pragma once
 
@@ -26,10 +27,16 @@ inline double slowdown() {
     return factor;
 }
 
+inline bool is_recorded_run() {
+    const char* text = std::getenv("VOLE_TEST_RECORD");
+    return text != nullptr && std::string_view(text) == "1";
+}
+
 /// The factor for iteration counts. Often below 1: multiply with scaled(n), which cannot come out as no
 /// iterations at all.
 inline double scale() {
-    static const double factor = number_from_environment("VOLE_TEST_SCALE", 1 / slowdown());
+    static const double factor =
+        number_from_environment("VOLE_TEST_SCALE", 1 / slowdown()) / (is_recorded_run() ? 10 : 1);
     return factor;
 }
 

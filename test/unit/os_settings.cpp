@@ -39,6 +39,17 @@ TEST_CASE("SCHED-11 VOLE_DEBUG: a list of name=value", "[unit][settings]") {
     CHECK(complaints.empty());
 }
 
+TEST_CASE("VOLE_DEBUG: recording", "[unit][settings]") {
+    settings s = parse("record=/tmp/a b.rec,recordsize=1000");
+    CHECK(complaints.empty());
+    CHECK(s.record == "/tmp/a b.rec");
+    CHECK(s.recordsize == 1000);
+    s = parse("record=,recordsize=-1");
+    CHECK(complaints.size() == 2);
+    CHECK(s.record.empty());
+    CHECK(s.recordsize == 0);
+}
+
 TEST_CASE("VOLE_DEBUG: the last value of a name wins", "[unit][settings]") {
     CHECK(parse("schedtrace=5,lockrank=1,schedtrace=7,lockrank=0,").schedtrace_ms == 7);
     CHECK_FALSE(parse("lockrank=1,lockrank=0").lockrank);

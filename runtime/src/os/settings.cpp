@@ -101,6 +101,11 @@ settings parse_settings(const char* text, void (*warn)(const char* message)) noe
             understood = parse_switch(value, result.preempttrace);
         } else if (name == "preemptexplain") {
             understood = parse_switch(value, result.preemptexplain);
+        } else if (name == "record") {
+            understood = !value.empty();
+            if (understood) result.record = value;
+        } else if (name == "recordsize") {
+            understood = parse_whole(value, result.recordsize);
         } else {
             complain(warn, "unknown setting", item);
             continue;

@@ -5,6 +5,8 @@
 // call of debug_settings(). Nothing allocates or throws. Stack: any.
 #pragma once
 
+#include <string_view>
+
 namespace vole::inline v0::detail {
 
 struct settings {
@@ -19,6 +21,8 @@ struct settings {
     bool asyncpreemptoff = false;  // asyncpreemptoff=1: no goroutine is stopped by a signal
     bool preempttrace = false;     // preempttrace=1: a line for each preemption
     bool preemptexplain = false;   // preemptexplain=1: a readable account of each
+    std::string_view record;  // record=FILE: what goroutines and Ps do; lives as long as the text
+    int recordsize = 0;       // recordsize=N: events kept for each P; 0: the default
 };
 
 /// `warn` is called with each complaint, without newline; the message dies with the call. Either

@@ -14,6 +14,7 @@
 #include "runtime/internal/deep.hpp"
 #include "runtime/src/sched/sched.hpp"
 #include "runtime/src/sched/status.hpp"
+#include "runtime/src/trace/record.hpp"
 
 namespace vole::inline v0::detail {
 
@@ -80,6 +81,7 @@ namespace {
     line << "fatal error: " << text << "\n\n";
     line.write_to(2);
     write_traceback(2, traceback_scope::all);
+    save_recording_of_crash();
     std::signal(SIGABRT, SIG_DFL);
     std::abort();
 }

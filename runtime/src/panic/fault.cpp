@@ -25,6 +25,7 @@
 #include "runtime/src/sched/sched.hpp"
 #include "runtime/src/stack/grow.hpp"
 #include "runtime/src/stack/verify.hpp"
+#include "runtime/src/trace/record.hpp"
 
 namespace vole::inline v0::detail {
 
@@ -140,6 +141,7 @@ void on_fault(int signal, siginfo_t* info, void* context) {
     errno = saved;
     if (call_previous(signal, info, context)) return;
     if (of_goroutine) explain(info, context);
+    save_recording_of_crash();
     take_default_action(signal);
 }
 

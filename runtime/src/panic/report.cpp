@@ -21,6 +21,7 @@
 #include "runtime/internal/lock.hpp"
 #include "runtime/src/panic/frames.hpp"
 #include "runtime/src/trace/frames_text.hpp"
+#include "runtime/src/trace/record.hpp"
 
 namespace vole::inline v0::detail {
 
@@ -146,6 +147,7 @@ void report_panic(panic_record* r) noexcept {
     }
     if (!aborts_on_panic()) return;
     const turn mine;  // whoever is reporting shall finish
+    save_recording_of_crash();
     if (level() == traceback_level::crash) std::abort();
     std::_Exit(2);
 }

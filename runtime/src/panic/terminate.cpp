@@ -12,6 +12,7 @@
 #include "runtime/internal/park.hpp"
 #include "runtime/src/panic/frames.hpp"
 #include "runtime/src/panic/goexit.hpp"
+#include "runtime/src/trace/record.hpp"
 
 namespace vole::inline v0::detail {
 
@@ -46,6 +47,7 @@ void* current_object() noexcept {
         forget_caught_goexit();
         write_traceback(2, traceback_scope::current);
     }
+    save_recording_of_crash();
     if (previous != nullptr) previous();
     std::abort();
 }

@@ -25,6 +25,7 @@
 #include "runtime/internal/membarrier.hpp"
 #include "runtime/src/sched/sched.hpp"
 #include "runtime/src/sched/status.hpp"
+#include "runtime/src/trace/record.hpp"
 
 namespace vole::inline v0::detail {
 
@@ -47,6 +48,7 @@ M* take_from(P* p) noexcept VOLE_REQUIRES(sched.mu) {
         return nullptr;
     }
     set_status(m->curg, g_status::running, g_status::syscall);
+    record_p(record_kind::detach, p, m, m->curg);
     m->p = nullptr;
     p->m.store(nullptr, memory_order_relaxed);
     m->detached_since.store(nanotime(), memory_order_relaxed);

@@ -26,6 +26,7 @@
 #include "runtime/src/sched/sanitizer.hpp"
 #include "runtime/src/sched/sched.hpp"
 #include "runtime/src/sched/status.hpp"
+#include "runtime/src/trace/record.hpp"
 
 namespace vole::inline v0::detail {
 
@@ -181,8 +182,9 @@ refusal freeze_with_p(M* m, G* g, void* context) noexcept {
         next = choose(p);
         if (next.why != refusal::none) return next.why;
         begin_freeze(m, g, context);
-        release_p(m);
         queue_frozen(m, g, g_status::running);
+        release_p(m);
+        if (next.to != nullptr) record_p(record_kind::hand, p, next.to);
     }
     told.to_tid = next.to != nullptr ? next.to->tid.load(memory_order_relaxed) : 0;
     tell(told);

@@ -33,6 +33,7 @@
 #include "runtime/internal/deep.hpp"
 #include "runtime/internal/fatal.hpp"
 #include "runtime/src/sched/sched.hpp"
+#include "runtime/src/trace/record.hpp"
 
 namespace vole::inline v0::detail {
 
@@ -56,12 +57,18 @@ void acquire_p(M* m, P* p) noexcept {
     m->p = p;
     p->m.store(m, memory_order_release);
     p->status.store(p_status::running, memory_order_release);
+    record_p(record_kind::acquire, p);
     // seq_cst: pairs with deep_sleep, as the count of idle Ps does that p has left before.
     if (sched.sysmon_waiting.load(memory_order_seq_cst)) [[unlikely]]
         wake_sysmon();
 }
 
 P* release_p(M* m) noexcept {
+    record_p(record_kind::release, m->p);
+    return leave_p(m);
+}
+
+P* leave_p(M* m) noexcept {
     P* p = m->p;
     m->p = nullptr;
     p->m.store(nullptr, memory_order_relaxed);
@@ -137,7 +144,10 @@ bool start_m(P* p, bool spinning) noexcept {
     {
         lock_guard held(sched.mu);
         idle = idle_m_take(p);
-        if (idle.m != nullptr) idle.m->spinning = spinning;
+        if (idle.m != nullptr) {
+            record_p(record_kind::hand, p, idle.m);
+            idle.m->spinning = spinning;
+        }
     }
     if (idle.m != nullptr) {
         sched.futex_wakes.fetch_add(1, memory_order_relaxed);
@@ -234,6 +244,7 @@ void start_locked_m(M* m, G* g) noexcept {
         --sched.locked_m_idle;
     }
     owner->next_p = release_p(m);
+    record_p(record_kind::hand, owner->next_p, owner);
     sched.futex_wakes.fetch_add(1, memory_order_relaxed);
     owner->parked.wake();
     stop_m(m);

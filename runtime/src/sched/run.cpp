@@ -23,6 +23,7 @@
 #include "runtime/src/sched/sched.hpp"
 #include "runtime/src/stack/default.hpp"
 #include "runtime/src/trace/gdb/layout.hpp"
+#include "runtime/src/trace/record.hpp"
 
 namespace vole::inline v0::detail {
 
@@ -42,6 +43,7 @@ void start(int max_procs) {
     lock_ranks_checked = debug_settings().lockrank;
     // A use, so that the linker keeps it.
     asm volatile("" : : "r"(&vole_debug_layout));
+    start_recording_as_asked();
     const std::uint32_t procs = initial_procs(max_procs);
     if (!resize_procs(procs)) throw std::bad_alloc();
     if (!promise_slots(1)) throw std::bad_alloc();

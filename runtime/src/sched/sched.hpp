@@ -103,7 +103,7 @@ struct scheduler {
     atomic<std::uint32_t> wake_backoff{0};  // grows while woken threads find nothing
     atomic<std::uint32_t> procs{0};
     atomic<bool> stopping{false};  // the world
-    // Why the next switch goes by g0: bits, see below.
+    // Why the next switch goes by g0, or is not the usual one: bits, see below.
     atomic<std::uint32_t> detour{0};
     atomic<bool> poisoned{false};  // this process is a forked child
     atomic<P*> all_ps[max_procs_limit] = {};
@@ -181,8 +181,9 @@ bool promise_counted_stacks() noexcept;
 
 /// Bits of scheduler::detour.
 enum : std::uint32_t {
-    detour_stopping = 1,  // `stopping` is set
-    detour_timers = 2,    // somebody is behind with what is due, and no P idle
+    detour_stopping = 1,   // `stopping` is set
+    detour_timers = 2,     // somebody is behind with what is due, and no P idle
+    detour_recording = 4,  // no way by g0: the switch is recorded, and for the rest as ever
 };
 
 // ---- switch.cpp -----------------------------------------------------------------------------
@@ -253,6 +254,8 @@ void stop_m(M* m) noexcept VOLE_EXCLUDES(sched.mu);
 void hand_off(P* p) noexcept VOLE_EXCLUDES(sched.mu);
 void acquire_p(M* m, P* p) noexcept;
 P* release_p(M* m) noexcept;
+/// release_p, of which the caller records what it is.
+P* leave_p(M* m) noexcept;
 void idle_p_put(P* p) noexcept VOLE_REQUIRES(sched.mu);
 P* idle_p_get() noexcept VOLE_REQUIRES(sched.mu);
 /// g0: the thread belongs to a goroutine that is not running: sleeps until it may.

@@ -338,7 +338,7 @@ VOLE_NO_TSAN void end_goroutine(G* g) noexcept {
         ++sched.mains_gone;
     }
     M* m = current_m();
-    set_status(g, g_status::running, g_status::dead);
+    change_status(g, g_status::running, g_status::dead);
     switch_out(m, g, end_commit, nullptr);
     __builtin_unreachable();
 }

@@ -11,6 +11,7 @@
 
 #include "runtime/src/os/permanent.hpp"
 #include "runtime/src/sched/sched.hpp"
+#include "runtime/src/trace/record.hpp"
 
 namespace vole::inline v0::detail {
 
@@ -69,6 +70,7 @@ void stop_the_world() noexcept {
             p_status expected = p_status::syscall;
             if (p->status.compare_exchange_strong(expected, p_status::stopped, memory_order_acq_rel,
                                                   memory_order_relaxed)) {
+                record_p(record_kind::retake, p);
                 p->syscall_tick.store(p->syscall_tick.load(memory_order_relaxed) + 1,
                                       memory_order_relaxed);
                 --wait;
@@ -94,6 +96,7 @@ bool resize_procs(std::uint32_t procs) noexcept {
         p->id = i;
         p->random = i * 2654435761u + 1;
         p->status.store(p_status::stopped, memory_order_relaxed);
+        prepare_ring(i);
         // release: a thief that sees the pointer sees the P.
         sched.all_ps[i].store(p, memory_order_release);
     }

@@ -70,7 +70,7 @@ inline void begin_turn(M* m, G* g, bool inherit) noexcept {
         // A request that is left in M::attention stays: the goroutine gives way once, a little early.
         p->sched_tick.store(p->sched_tick.load(memory_order_relaxed) + 1, memory_order_relaxed);
     }
-    set_status(g, g_status::runnable, g_status::running);
+    change_status(g, g_status::runnable, g_status::running);
     bump(p->stats.switches);
     m->curg = g;
     g->m = m;
@@ -80,12 +80,10 @@ inline void begin_turn(M* m, G* g, bool inherit) noexcept {
     arch::this_port::set_stack_guard(g->stack_guard);
 }
 
-// The successor for a direct switch, or null: let g0 decide.
+// The successor for a direct switch, or null: let g0 decide. Nobody has asked for a way by g0.
 inline G* pick_direct(M* m, bool* inherit) noexcept {
     P* p = m->p;
     if (p == nullptr || m->locked_g != nullptr) [[unlikely]]
-        return nullptr;
-    if (sched.detour.load(memory_order_relaxed) != 0) [[unlikely]]
         return nullptr;
     if (p->sched_tick.load(memory_order_relaxed) % 61 == 0 &&
         sched.global_size.load(memory_order_relaxed) != 0) [[unlikely]] {
@@ -114,10 +112,29 @@ inline G* pick_direct(M* m, bool* inherit) noexcept {
     return g;
 }
 
+// g leaves for `next`, or for g0. Not where every change is recorded, in change_status: that look would cost yield
+// 4 %, and here the one at `detour` has been taken anyway. Before `next` has begun; g's own status may have been
+// changed, but nobody else has seen g.
+[[gnu::noinline, gnu::cold]] void record_switch(const G* g, g_status to, const G* next) noexcept {
+    record_status(g, g_status::running, to);
+    if (next != nullptr) record_status(next, g_status::runnable, g_status::running);
+}
+
+// The same as pick_direct, when something is the matter.
+[[gnu::noinline, gnu::cold]] G* pick_detoured(M* m, const G* g, std::uint32_t detour,
+                                              bool* inherit) noexcept {
+    G* next = detour == detour_recording ? pick_direct(m, inherit) : nullptr;
+    const g_status now = g->status.load(memory_order_relaxed);
+    // In a system call, it changes only when it is off its stack: wait_for_p.
+    if ((detour & detour_recording) != 0 && now != g_status::syscall) record_switch(g, now, next);
+    return next;
+}
+
 VOLE_NO_TSAN [[noreturn]] void run_next(M* m) noexcept {
     bool inherit = false;
     G* g = schedule(m, &inherit);
     if (g == nullptr) arch::vole_gogo(&m->exit_context);
+    record_status(g, g_status::runnable, g_status::running);
     begin_turn(m, g, inherit);
     tell_leave(m, nullptr, false, g);
     arch::vole_gogo(&g->sched);
@@ -208,7 +225,8 @@ void finish_switch() noexcept {
 VOLE_NO_TSAN void switch_out(M* m, G* g, park_commit commit, void* arg) noexcept {
     leave_commit(m, g, commit, arg);
     bool inherit = false;
-    G* next = pick_direct(m, &inherit);
+    const std::uint32_t detour = sched.detour.load(memory_order_relaxed);
+    G* next = detour == 0 ? pick_direct(m, &inherit) : pick_detoured(m, g, detour, &inherit);
     give_way(m, g, next, inherit);
 }
 
@@ -257,7 +275,7 @@ void park(G* g, park_commit commit, void* arg, wait_reason reason, const parked_
     g->reason = reason;
     g->waiting_since = sched.seconds.load(memory_order_relaxed);
     g->parked = waiter;
-    set_status(g, g_status::running, g_status::waiting);
+    change_status(g, g_status::running, g_status::waiting);
     if (g->tags != nullptr && bubble_of(g) != nullptr) [[unlikely]] {
         park_in_bubble(m, g, commit, arg, reason);
         return;
@@ -340,13 +358,16 @@ void yield_to_others() {
     bool inherit = false;
     // With an empty global queue the tail of the own ring is as far behind as anybody can be, and
     // saves the global lock: 2 x 7 ns alone, a fought-over cache line with two Ps.
+    const std::uint32_t detour = sched.detour.load(memory_order_relaxed);
     const bool local = sched.global_size.load(memory_order_relaxed) == 0 &&
-                       sched.detour.load(memory_order_relaxed) == 0 && m->locked_g == nullptr &&
+                       (detour & ~std::uint32_t{detour_recording}) == 0 && m->locked_g == nullptr &&
                        !timers_due_here(m);
     if (local) {
         G* next = pick_direct(m, &inherit);
         if (next == nullptr && m->pending == nullptr) return;
-        set_status(g, g_status::running, g_status::runnable);
+        if (detour != 0) [[unlikely]]
+            record_switch(g, g_status::runnable, next);
+        change_status(g, g_status::running, g_status::runnable);
         leave_commit(
             m, g, [](G* self, void*) { run_queue_put(current_m()->p, self, false); }, nullptr);
         give_way(m, g, next, inherit);

@@ -96,7 +96,8 @@ void enter_syscall() noexcept {
     M* m = current_m();
     G* g = m->curg;
     set_status(g, g_status::running, g_status::syscall);
-    P* p = release_p(m);
+    record_p(record_kind::syscall, m->p);
+    P* p = leave_p(m);
     m->old_p = p;
     p->syscall_tick.store(p->syscall_tick.load(memory_order_relaxed) + 1, memory_order_relaxed);
     p->status.store(p_status::syscall, memory_order_seq_cst);
@@ -105,10 +106,12 @@ void enter_syscall() noexcept {
     if (sched.stopping.load(memory_order_seq_cst)) [[unlikely]] {
         p_status expected = p_status::syscall;
         if (p->status.compare_exchange_strong(expected, p_status::stopped, memory_order_acq_rel,
-                                              memory_order_relaxed) &&
-            sched.stop_wait.fetch_sub(1, memory_order_acq_rel) == 1) {
-            sched.stop_note.store(1, memory_order_release);
-            futex_wake(&sched.stop_note, 1);
+                                              memory_order_relaxed)) {
+            record_p(record_kind::retake, p);
+            if (sched.stop_wait.fetch_sub(1, memory_order_acq_rel) == 1) {
+                sched.stop_note.store(1, memory_order_release);
+                futex_wake(&sched.stop_note, 1);
+            }
         }
     }
     if (sched.sysmon_waiting.load(memory_order_relaxed)) wake_sysmon();
@@ -125,6 +128,7 @@ void leave_syscall() noexcept {
                                           memory_order_relaxed)) {
         m->p = p;
         p->m.store(m, memory_order_release);
+        record_p(record_kind::back, p);
         set_status(g, g_status::syscall, g_status::running);
         return;
     }

@@ -14,6 +14,7 @@
 #include "runtime/src/os/settings.hpp"
 #include "runtime/src/sched/sched.hpp"
 #include "runtime/src/stack/reclaim.hpp"
+#include "runtime/src/trace/record.hpp"
 
 namespace vole::inline v0::detail {
 
@@ -47,6 +48,7 @@ bool retake_from_syscall(P* p, std::int64_t now) noexcept {
                                            memory_order_relaxed)) {
         return false;
     }
+    record_p(record_kind::retake, p);
     sched.retakes.fetch_add(1, memory_order_relaxed);
     p->syscall_tick.store(tick + 1, memory_order_relaxed);
     hand_off(p);

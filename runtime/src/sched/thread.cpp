@@ -16,6 +16,7 @@
 #include "runtime/src/os/permanent.hpp"
 #include "runtime/src/sched/sanitizer.hpp"
 #include "runtime/src/sched/sched.hpp"
+#include "runtime/src/trace/record.hpp"
 
 namespace vole::inline v0::detail {
 
@@ -102,6 +103,7 @@ M* take_m() noexcept {
 }
 
 void put_back(M* m) noexcept {
+    if (m->next_p != nullptr) record_p(record_kind::unhand, m->next_p, m);
     m->next_p = nullptr;
     m->spinning = false;
     lock_guard held(sched.mu);
@@ -144,6 +146,7 @@ bool new_m(P* p, bool spinning) noexcept {
     if (m == nullptr) return false;
     m->next_p = p;
     m->spinning = spinning;
+    if (p != nullptr) record_p(record_kind::hand, p, m);
     if (const M* creator = current_m(); creator != nullptr && creator->locked_g != nullptr) {
         {
             lock_guard held(sched.mu);

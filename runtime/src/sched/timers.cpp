@@ -166,7 +166,7 @@ namespace {
 constexpr std::int64_t worth_sleeping_ns = 20'000;
 
 bool work_anywhere() noexcept {
-    if (sched.detour.load(memory_order_relaxed) != 0 ||
+    if ((sched.detour.load(memory_order_relaxed) & ~std::uint32_t{detour_recording}) != 0 ||
         sched.global_size.load(memory_order_relaxed) != 0) {
         return true;
     }

@@ -12,6 +12,7 @@
 
 #include "runtime/src/sched/sched.hpp"
 #include "runtime/src/trace/frames_text.hpp"
+#include "runtime/src/trace/record.hpp"
 
 namespace vole::inline v0::detail {
 
@@ -39,6 +40,7 @@ void on_quit(int signal, siginfo_t* info, void* context) {
     }
     write_traceback(2, traceback_scope::all);
     print_registers(context);
+    save_recording_of_crash();
     errno = saved;
     if ((previous.sa_flags & SA_SIGINFO) != 0 && previous.sa_sigaction != nullptr) {
         previous.sa_sigaction(signal, info, context);

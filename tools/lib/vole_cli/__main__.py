@@ -9,6 +9,7 @@ import sys
 import benching
 import builds
 import checking
+import check_trace
 import packages
 import running
 import testing
@@ -22,6 +23,7 @@ examples:
   ./tools/vole test --suite behaviour --repeat 20     one suite, twenty times
   ./tools/vole test --compiler clang --sanitize address,undefined
   ./tools/vole test --arch arm64 --suite arch         cross-built, under qemu
+  ./tools/vole check-trace FILE                       a recording (VOLE_DEBUG=record=FILE): do all rules hold?
   ./tools/vole bench --json result.json               benchmarks, with Go, Boost and std beside ours
   ./tools/vole setup --check                          what is installed, what is missing
 
@@ -37,6 +39,15 @@ missing or does not compile, 3 that this machine lacks something that could not 
 
 A second run of the same file compiles nothing, unless the file, a header it includes, the libraries
 or the options changed.
+"""
+
+TRACE_HELP = """\
+Checks FILE, which a program wrote that ran with VOLE_DEBUG=record=FILE: each goroutine's changes of status
+and each P's changes of hands must be ones that the runtime allows. Names what is not, event by event.
+The last line says how much was checked: a recording keeps the end of what happened
+(VOLE_DEBUG=record=FILE,recordsize=N: N events for each P; default 65536, of 32 bytes).
+
+Exit status: 0 all rules hold, 1 one does not, 2 FILE is no whole recording.
 """
 
 TEST_EPILOG = f"""\
@@ -128,6 +139,12 @@ def _parser():
     test.set_defaults(call=_test)
 
     commands.add_parser("bench", help="run the benchmarks", add_help=False)
+
+    trace = commands.add_parser("check-trace", help="check a recording of the scheduler",
+                                formatter_class=raw, description=TRACE_HELP)
+    trace.add_argument("--list", action="store_true", help="first, every event, one a line")
+    trace.add_argument("file", metavar="FILE")
+    trace.set_defaults(call=lambda a: check_trace.check(a.file, a.list))
 
     form = commands.add_parser("format", help="clang-format all C++ files")
     form.add_argument("--check", action="store_true", help="only report")

@@ -10,8 +10,8 @@ import builds
 import packages
 from console import ROOT, Failure, environment, say
 
-FOLDERS = ("arch", "runtime", "sync", "time", "net", "test")
-LINTED = ("arch/", "runtime/", "sync/", "time/", "net/")
+FOLDERS = ("arch", "runtime", "sync", "time", "net", "tools", "test")
+LINTED = ("arch/", "runtime/", "sync/", "time/", "net/", "tools/")
 SUFFIXES = (".cpp", ".hpp")
 
 
@@ -60,7 +60,7 @@ def _changed_since(revision):
 
 
 def lint(revision=None, patterns=()):
-    """clang-tidy over the libraries' sources; their headers come along (HeaderFilterRegex)."""
+    """clang-tidy over the sources of libraries and tools; their headers come along (HeaderFilterRegex)."""
     packages.ensure("clang")
     config = builds.Config.make(compiler="clang")
     packages.ensure(*config.package_sets)
