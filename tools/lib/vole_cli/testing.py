@@ -22,7 +22,7 @@ import catch2
 from console import EXIT_USAGE, Failure, Stopwatch, environment, say, shown
 
 SUITES = ("unit", "behaviour", "panic", "time", "synctest", "net", "growth", "preempt", "stress",
-          "proof", "death", "gdb", "examples", "layers", "model", "consumer", "arch")
+          "proof", "fuzz", "death", "gdb", "examples", "layers", "model", "consumer", "arch")
 CATCH2_PROGRAMS = ("vole-unit", "vole-behaviour", "vole-stress", "vole-death", "vole-arch",
                    "vole-panic", "vole-panic-faults",
                    "vole-time", "vole-time-wall", "vole-time-simulated", "vole-synctest", "vole-net",
