@@ -21,6 +21,10 @@
 #include "runtime/internal/g.hpp"
 #include "runtime/internal/m.hpp"
 #include "runtime/src/preempt/preempt.hpp"
+#include "runtime/src/stack/reclaim.hpp"
+#if defined(VOLE_STACK_COPYING)
+#include "test/growth/copying/copying_support.hpp"
+#endif
 #include "test/support/wait.hpp"
 
 #include <array>
@@ -28,6 +32,7 @@
 #include <cstdio>
 #include <memory>
 #include <numeric>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -152,7 +157,7 @@ event perform(const world<T>& w, const operation& op) {
                                                           : event_kind::not_ready};
         case op_kind::try_recv: return try_receive(c);
         case op_kind::select: {
-            if (w.how.boxed) return select_by_selector(w, op);
+            if (w.how.boxed && !w.how.moving) return select_by_selector(w, op);
             event result{event_kind::other};
             return select_now(w, op, result);
         }
@@ -189,11 +194,18 @@ bool is_at_rest(const world<T>& w, std::size_t but) {
     return results_of(w) == before;
 }
 
+/// Of goroutines that wait and have used more of them before: what sysmon does now and then. Only where there is room.
+void move_stacks() {
+    const detail::runtime_pin pin;  // nobody is to stop us while wakers wait for us
+    detail::reclaim_parked(true);
+}
+
 template <class T>
 void wait_for_rest(const world<T>& w, std::size_t but) {
     using clock = std::chrono::steady_clock;
     const auto end = clock::now() + test::patience();
     for (std::uint64_t round = 1; !is_at_rest(w, but); ++round) {
+        if (w.how.moving && but == nobody) move_stacks();
         gosched();
         if (round % 64 == 0) std::this_thread::yield();
         if (round % 4096 != 0 || clock::now() < end) continue;
@@ -218,7 +230,18 @@ void ask_myself_to_yield() {
     if (m->p != nullptr) detail::ask_to_yield(m->p);
 }
 
-void linger(random_source& random) {
+#if defined(VOLE_STACK_COPYING)
+void use_stack(std::uint32_t levels) { test::dig(levels); }
+stack_policy stack_of(const schedule& s) {
+    return s.moving ? stack_policy::copying() : stack_policy();
+}
+#else
+void use_stack(std::uint32_t) {}
+stack_policy stack_of(const schedule&) { return {}; }
+#endif
+
+void linger(random_source& random, const schedule& how) {
+    if (how.moving && random.percent(60)) use_stack(random.below(200));
     const std::uint32_t roll = random.below(100);
     if (roll < 40) return;
     if (roll < 60)
@@ -246,7 +269,7 @@ class actor {
         w_.begun.fetch_add(1);
         if (w_.how.together) wait_for_others();
         for (const operation& op : operations) {
-            linger(random_);
+            linger(random_, w_.how);
             if (w_.over.load()) break;
             if (op.kind == op_kind::range)
                 range(op);
@@ -272,7 +295,7 @@ class actor {
         for (T& v : w_.channel(op.channel)) {
             note({event_kind::value, 0, number_of(v)});
             if (w_.over.load()) return;
-            linger(random_);
+            linger(random_, w_.how);
         }
         note({event_kind::closed});
     }
@@ -297,6 +320,7 @@ class inspector {
 
     outcome inspect() {
         wait_for_rest(w_, nobody);
+        if (w_.how.moving) move_stacks();
         outcome o;
         for (std::size_t i = 0; i < n_; ++i)
             o.before_inspection.push_back(w_.processes[i].results.load(std::memory_order_acquire));
@@ -354,7 +378,12 @@ outcome run_with(const program& p, const schedule& s) {
     random_source random(~s.seed);
     for (std::size_t i = order.size(); i > 1; --i)
         std::swap(order[i - 1], order[random.below(static_cast<std::uint32_t>(i))]);
-    for (const std::size_t i : order) go([w, i] { actor<T>(*w, i).act(w->what.processes[i]); });
+    const std::string title = " of VOLE_PROOF_SEED=" + std::to_string(s.program_seed);
+    for (const std::size_t i : order) {
+        const std::string name = "p" + std::to_string(i) + title;
+        go({.name = name, .stack = stack_of(s)},
+           [w, i] { actor<T>(*w, i).act(w->what.processes[i]); });
+    }
     return inspector<T>(*w).inspect();
 }
 

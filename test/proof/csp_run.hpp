@@ -18,6 +18,12 @@ struct schedule {
     bool boxed = false;
     /// No process begins before all are there.
     bool together = false;
+    /// Processes have stacks of policy copying, and use more of them now and then, so that there is something to move.
+    /// Only in a program built for it; in others it means nothing. Selects are made by vole::select then: what a
+    /// selector keeps on the heap refers to the stack.
+    bool moving = false;
+    /// The program's, for tracebacks: a fatal error of the runtime says nothing else of what it was.
+    std::uint64_t program_seed = 0;
 };
 
 /// Call it from a goroutine, on as many Ps as wanted. A process that can never

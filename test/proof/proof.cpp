@@ -33,6 +33,12 @@ using vole::test::scaled;
 
 namespace {
 
+#if defined(VOLE_STACK_COPYING)
+constexpr bool stacks_move = true;
+#else
+constexpr bool stacks_move = false;
+#endif
+
 // Programs with more states than this are left out: they take most of the time
 // and find no more.
 constexpr std::size_t most_states = 3000;
@@ -101,12 +107,13 @@ struct tally {
 };
 
 /// The same program several times, as chance has it.
-void try_program(const candidate& c, int procs, int times, tally& to) {
+void try_program(const candidate& c, int procs, int times, bool moving, tally& to) {
     std::unordered_set<std::string> seen;
     bool wrong = false;
     last_words::trying(c.seed);
     for (int i = 0; i < times; ++i) {
-        const schedule how{c.seed * 64 + static_cast<std::uint64_t>(i), i % 2 == 1, i % 4 >= 2};
+        const schedule how{c.seed * 64 + static_cast<std::uint64_t>(i), i % 2 == 1, i % 4 >= 2,
+                           moving, c.seed};
         const std::string key = run(c.what, how).key();
         ++to.runs;
         if (c.may.outcomes.contains(key)) {
@@ -133,9 +140,13 @@ void report(const char* title, const tally& t, std::uint64_t discarded, double s
         static_cast<double>(t.programs) / seconds * 60);
 }
 
-enum class preemption { none, requests };
+enum class disturbance : std::uint8_t {
+    none,
+    requests,  ///< to give way
+    moves,     ///< of the stacks of goroutines that wait
+};
 
-void prove(const char* title, int procs, preemption how, std::uint64_t programs) {
+void prove(const char* title, int procs, disturbance how, std::uint64_t programs) {
     const auto began = std::chrono::steady_clock::now();
     const bool go_on = number_from("VOLE_PROOF_GO_ON").has_value();
     const int times = long_run() ? 24 : 8;
@@ -147,20 +158,28 @@ void prove(const char* title, int procs, preemption how, std::uint64_t programs)
     // and Ps are there already.
     vole::test::procs_scope scope(procs);
     std::optional<vole::test::storm> storm;
-    if (how == preemption::requests) storm.emplace(vole::test::storm::kind::gentle);
+    if (how == disturbance::requests) storm.emplace(vole::test::storm::kind::gentle);
+    const std::uint64_t shrunk = vole::read_stats().stack_shrinks;
     while (t.programs < programs && (t.wrong == 0 || go_on)) {
         std::vector<candidate> batch;
         for (int i = 0; i < 64 && t.programs + batch.size() < programs; ++i)
             batch.push_back(source.next());
         vole::run([&] {
             for (const candidate& c : batch) {
-                if (t.wrong == 0 || go_on) try_program(c, procs, times, t);
+                if (t.wrong == 0 || go_on)
+                    try_program(c, procs, times, how == disturbance::moves, t);
             }
         });
     }
     storm.reset();
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
     report(title, t, source.discarded(), took.count());
+    if (how == disturbance::moves) {
+        const std::uint64_t moved = vole::read_stats().stack_shrinks - shrunk;
+        std::fprintf(stderr, "%llu times a stack that waited was moved\n",
+                     static_cast<unsigned long long>(moved));
+        CHECK(moved > 0);
+    }
     INFO(t.first_complaint);
     CHECK(t.wrong == 0);
 }
@@ -178,7 +197,7 @@ void repeat(std::uint64_t seed) {
         vole::test::procs_scope scope(procs);
         vole::run([&] {
             for (std::uint64_t i = 0; i < 20'000; ++i)
-                ++came[run(c.what, {i, i % 2 == 1, i % 4 >= 2}).key()];
+                ++came[run(c.what, {i, i % 2 == 1, i % 4 >= 2, stacks_move, c.seed}).key()];
         });
         for (const auto& [key, times] : came) {
             const bool right = c.may.outcomes.contains(key);
@@ -191,17 +210,28 @@ void repeat(std::uint64_t seed) {
 
 }  // namespace
 
+#if defined(VOLE_STACK_COPYING)
+
+TEST_CASE("random programs end as the model allows while stacks move", "[proof]") {
+    if (const auto seed = number_from("VOLE_PROOF_SEED")) return repeat(*seed);
+    prove("two Ps, stacks moved", 2, disturbance::moves, how_many());
+}
+
+#else
+
 TEST_CASE("random programs end as the model allows on one P", "[proof]") {
     if (const auto seed = number_from("VOLE_PROOF_SEED")) return repeat(*seed);
-    prove("one P", 1, preemption::none, how_many());
+    prove("one P", 1, disturbance::none, how_many());
 }
 
 TEST_CASE("random programs end as the model allows on two Ps", "[proof]") {
     if (number_from("VOLE_PROOF_SEED")) return;
-    prove("two Ps", 2, preemption::none, how_many());
+    prove("two Ps", 2, disturbance::none, how_many());
 }
 
 TEST_CASE("random programs end as the model allows under preemption", "[proof]") {
     if (number_from("VOLE_PROOF_SEED")) return;
-    prove("two Ps, preempted", 2, preemption::requests, how_many());
+    prove("two Ps, preempted", 2, disturbance::requests, how_many());
 }
+
+#endif

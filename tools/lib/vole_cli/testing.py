@@ -29,7 +29,7 @@ CATCH2_PROGRAMS = ("vole-unit", "vole-behaviour", "vole-stress", "vole-death", "
                    "vole-net-fake", "vole-net-kqueue",
                    "vole-growth", "vole-growth-arm64", "vole-growth-copying", "vole-preempt",
                    "vole-preempt-O0", "vole-preempt-O3", "vole-preempt-growing", "vole-net-examples",
-                   "vole-proof")
+                   "vole-proof", "vole-proof-copying")
 # These are about the sources, not about what a compiler made of them: gcc, native, once.
 SOURCE_SUITES = ("layers", "model", "consumer")
 # Native, and not under sanitizers: see test/gdb/meson.build.
