@@ -2,7 +2,7 @@
 """Compiles and links a fuzz target, and tells ninja which headers it depends on: several files in one command of the
 compiler would overwrite one another's list.
 
-    build.py --depfile FILE --output PROGRAM COMPILER ARGUMENT... SOURCE...
+    build.py --depfile FILE --output PROGRAM COMPILER ARGUMENT... SOURCE... [LIBRARY...]
 """
 
 import argparse
@@ -24,7 +24,8 @@ def main():
     args = parser.parse_args()
     compiler, *arguments = args.rest
     sources = [a for a in arguments if a.endswith(".cpp")]
-    flags = [a for a in arguments if not a.endswith(".cpp")]
+    libraries = [a for a in arguments if a.endswith(".a") or a.startswith("-l")]
+    flags = [a for a in arguments if a not in sources and a not in libraries]
 
     parts = Path(f"{args.output}.parts")
     parts.mkdir(exist_ok=True)
@@ -38,7 +39,7 @@ def main():
         objects.append(made)
         headers.update(dependencies(rule.read_text(encoding="utf-8")))
     args.depfile.write_text(f"{args.output}: {' '.join(sorted(headers))}\n", encoding="utf-8")
-    return subprocess.run([compiler, *flags, *objects, "-o", args.output], check=False).returncode
+    return subprocess.run([compiler, *flags, *objects, *libraries, "-o", args.output], check=False).returncode
 
 
 if __name__ == "__main__":
