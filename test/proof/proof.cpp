@@ -104,6 +104,7 @@ struct tally {
     std::string first_complaint;
     std::uint64_t possible = 0;  // outcomes, of all programs
     std::uint64_t seen = 0;      // of these
+    std::uint64_t complete = 0;  // programs of which all possible outcomes were seen
 };
 
 /// The same program several times, as chance has it.
@@ -128,16 +129,17 @@ void try_program(const candidate& c, int procs, int times, bool moving, tally& t
     to.wrong += wrong ? 1 : 0;
     to.possible += c.may.outcomes.size();
     to.seen += seen.size();
+    if (seen.size() == c.may.outcomes.size()) ++to.complete;
 }
 
 void report(const char* title, const tally& t, std::uint64_t discarded, double seconds) {
     const auto n = [](std::uint64_t x) { return static_cast<unsigned long long>(x); };
     std::fprintf(
         stderr,
-        "%s: %llu programs (%llu more had too many states), %llu runs, %llu of %llu possible "
-        "outcomes seen, %llu programs wrong; %.0f programs a minute\n",
-        title, n(t.programs), n(discarded), n(t.runs), n(t.seen), n(t.possible), n(t.wrong),
-        static_cast<double>(t.programs) / seconds * 60);
+        "%s: %llu programs (%llu more had too many states), %llu runs; %llu of %llu possible "
+        "outcomes seen, of %llu programs all; %llu programs wrong; %.0f programs a minute\n",
+        title, n(t.programs), n(discarded), n(t.runs), n(t.seen), n(t.possible), n(t.complete),
+        n(t.wrong), static_cast<double>(t.programs) / seconds * 60);
 }
 
 enum class disturbance : std::uint8_t {
