@@ -66,6 +66,16 @@ TEST_CASE("VOLE_DEBUG: each unknown name is named once and left out", "[unit][se
     CHECK(complaints[2].find("nonsense") != std::string::npos);
 }
 
+TEST_CASE("VOLE_DEBUG: a complaint is one line, whatever was given", "[unit][settings]") {
+    parse("a\nb\x1b[1m\x7f=1");
+    REQUIRE(complaints.size() == 1);
+    CHECK(complaints[0] == "vole: VOLE_DEBUG: unknown setting \"a?b?[1m?=1\" ignored");
+    parse(("lockrank=" + std::string(1000, 'x')).c_str());
+    REQUIRE(complaints.size() == 1);
+    CHECK(complaints[0] ==
+          "vole: VOLE_DEBUG: unusable value in \"lockrank=" + std::string(51, 'x') + "\" ignored");
+}
+
 TEST_CASE("VOLE_DEBUG: unusable values change nothing and are named", "[unit][settings]") {
     for (const char* text :
          {"schedtrace", "schedtrace=", "schedtrace=-1", "schedtrace=1s", "schedtrace=x",

@@ -1,6 +1,7 @@
 // See settings.hpp. Locks: none (the first caller parses, others wait for it). Stack: any.
 #include "runtime/src/os/settings.hpp"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstdio>
@@ -38,10 +39,15 @@ void complain(void (*warn)(const char*), const char* what, std::string_view item
     if (warn == nullptr) {
         return;
     }
+    // A line feed in it would make two lines of one, and the second somebody else's.
+    std::array<char, 61> shown{};
+    item = item.substr(0, shown.size() - 1);
+    std::transform(item.begin(), item.end(), shown.begin(), [](char c) {
+        return static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
+    });
     std::array<char, 160> message;
-    const int shown = static_cast<int>(item.size() < 60 ? item.size() : 60);
-    std::snprintf(message.data(), message.size(), "vole: VOLE_DEBUG: %s \"%.*s\" ignored", what,
-                  shown, item.data());
+    std::snprintf(message.data(), message.size(), "vole: VOLE_DEBUG: %s \"%s\" ignored", what,
+                  shown.data());
     warn(message.data());
 }
 
