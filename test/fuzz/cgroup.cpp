@@ -108,12 +108,15 @@ void check_files(const std::vector<std::string_view>& part, std::size_t number) 
     write_file("/m/cpu.cfs_quota_us", part[2]);
     write_file("/m/cpu.cfs_period_us", part[3]);
     const seen_in_files plain = read_files(part, "");
-    // So that lines lie across the end of the buffer, or behind one that is longer than it.
+    // So that lines lie across the end of the buffer, or behind one that is longer than it: that one is left out, what
+    // its second half says as well.
     constexpr std::size_t buffer = 8192;
     std::string many;
     while (many.size() < buffer - number % 300) many += "some line\n";
-    for (const std::string& before : {many, std::string(buffer - number % 200, 'x') + "\n",
-                                      std::string(3 * buffer, 'x') + "\n"})
+    const std::string full(buffer, 'x');
+    for (const std::string& before :
+         {many, full.substr(number % 200) + "\n", full + full + full + "\n", full + "0::/nowhere\n",
+          full + "36 35 0:30 / /nowhere rw - cgroup2 cgroup2 rw\n"})
         must_hold(read_files(part, before) == plain, "what stands before a line does not matter");
 }
 

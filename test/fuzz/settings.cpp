@@ -32,6 +32,14 @@ void check_complaint(std::string_view text) {
               "a complaint is one line of visible characters");
 }
 
+/// Of an item that was taken: all values are whole numbers.
+void check_value(std::string_view item) {
+    if (item.empty()) return;
+    const std::size_t equals = item.find('=');
+    must_hold(equals != item.npos && equals + 1 < item.size(), "a setting has a value");
+    must_hold(item.find_first_not_of("0123456789", equals + 1) == item.npos, "a value is a number");
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -49,10 +57,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         const std::string item = text.substr(at, comma - at);
         parse(item);
         must_hold(complaints.size() <= 1, "one item, one complaint");
-        if (complaints.empty())
+        if (complaints.empty()) {
+            check_value(item);
             good += item + ",";
-        else
+        } else {
             ++bad;
+        }
         at = comma + 1;
     }
     must_hold(bad == complained, "each item is complained about alone");

@@ -78,8 +78,8 @@ TEST_CASE("VOLE_DEBUG: a complaint is one line, whatever was given", "[unit][set
 
 TEST_CASE("VOLE_DEBUG: unusable values change nothing and are named", "[unit][settings]") {
     for (const char* text :
-         {"schedtrace", "schedtrace=", "schedtrace=-1", "schedtrace=1s", "schedtrace=x",
-          "schedtrace=99999999999", "lockrank=2", "lockrank=yes", "lockrank="}) {
+         {"schedtrace", "schedtrace=", "schedtrace=-1", "schedtrace=-0", "schedtrace=1s",
+          "schedtrace=x", "schedtrace=99999999999", "lockrank=2", "lockrank=yes", "lockrank="}) {
         INFO(text);
         const settings s = parse(text);
         CHECK(s.schedtrace_ms == 0);

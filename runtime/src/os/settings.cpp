@@ -20,7 +20,8 @@ bool parse_whole(std::string_view text, int& out) noexcept {
     int value = 0;
     const char* const last = text.data() + text.size();
     const auto [end, error] = std::from_chars(text.data(), last, value);
-    if (error != std::errc{} || end != last || value < 0) {
+    // No sign, not even that of "-0".
+    if (error != std::errc{} || end != last || text.starts_with('-')) {
         return false;
     }
     out = value;
