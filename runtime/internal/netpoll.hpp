@@ -11,7 +11,7 @@
 // No descriptor that becomes ready is slept over: the kernel keeps its events until somebody polls, and while somebody
 // waits for one, `io_waiters` is not 0, so that a thread that goes to sleep keeps watch. Who begins to wait counts
 // himself, then sees to it that somebody does (watch_io): the counterpart of watch_deadline, by the same argument
-// (timers.hpp).
+// (timers.hpp). test/model/keeper.pml tries all orders.
 //
 // Stack: as noted.
 #pragma once
