@@ -183,7 +183,7 @@ refusal freeze_with_p(M* m, G* g, void* context) noexcept {
         if (next.why != refusal::none) return next.why;
         begin_freeze(m, g, context);
         queue_frozen(m, g, g_status::running);
-        release_p(m);
+        release_p(m);  // afterwards: while a goroutine is running its thread has a P
         if (next.to != nullptr) record_p(record_kind::hand, p, next.to);
     }
     told.to_tid = next.to != nullptr ? next.to->tid.load(memory_order_relaxed) : 0;

@@ -90,6 +90,7 @@ void put(ring& r, std::uint64_t number, std::uint64_t a, std::uint64_t b,
     r.done.fetch_add(1, memory_order_release);  // pairs with all_complete
 }
 
+// Ids of Ms are used again, and there are 10,000 at most (scheduler::m_limit).
 std::uint16_t number_of(const M* m) noexcept {
     return m != nullptr ? static_cast<std::uint16_t>(m->id) : record_no_m;
 }
