@@ -36,7 +36,11 @@ struct ends {
 inline ends tcp_ends() {
     net::tcp_listener l = net::listen_tcp(any_port);
     net::conn a = net::dial_tcp(l.local_endpoint());
-    return {std::move(a), l.accept()};
+    // Somebody may still dial the listener that had this port before.
+    for (;;) {
+        net::conn b = l.accept();
+        if (b.remote_endpoint() == a.local_endpoint()) return {std::move(a), std::move(b)};
+    }
 }
 
 /// type: SOCK_STREAM or SOCK_SEQPACKET.

@@ -15,9 +15,9 @@
 
 #include "runtime/internal/deep.hpp"
 #include "runtime/internal/entry.hpp"
+#include "runtime/internal/explore.hpp"
 #include "runtime/internal/fatal.hpp"
 #include "runtime/internal/futex.hpp"
-#include "runtime/internal/explore.hpp"
 #include "runtime/internal/lock.hpp"
 #include "runtime/src/panic/frames.hpp"
 #include "runtime/src/trace/frames_text.hpp"

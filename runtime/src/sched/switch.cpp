@@ -241,7 +241,8 @@ VOLE_NO_TSAN void hand_turn_over(M* m, G* g, G* next) noexcept {
         return;
     }
     if (next->sched.sp == nullptr) attach_stack(m->p, next);
-    leave_commit(m, g, [](G*, void*) {}, nullptr);
+    leave_commit(
+        m, g, [](G*, void*) {}, nullptr);
     give_way(m, g, next, false);
 }
 

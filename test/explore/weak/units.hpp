@@ -83,6 +83,20 @@ std::unique_ptr<once_unit> make_once();
 std::unique_ptr<cond_unit> make_cond();
 std::unique_ptr<channel_unit> make_channel(std::size_t capacity);
 
+/// A descriptor in the poller, its reading direction: net/src/poll_desc.hpp.
+enum class wait_result { ready, closed, timeout };
+class desc_unit {
+  public:
+    virtual ~desc_unit() = default;
+    virtual wait_result prepare() = 0;
+    virtual wait_result wait() = 0;
+    virtual void event() = 0;
+    virtual void evict() = 0;
+    virtual void set_deadline(bool passed) = 0;  // else: in a while
+    virtual void alarm_goes_off() = 0;           // if it is set
+};
+std::unique_ptr<desc_unit> make_desc();
+
 struct select_of {
     channel_unit* on;
     int send = 0;  // 0: receives

@@ -8,7 +8,7 @@
 
 namespace vole::inline v0::detail {
 
-enum class lock_rank : std::uint8_t { none, sema, timer, chan, poll, timer_heap, sched };
+enum class lock_rank : std::uint8_t { none, sema, timer, chan, poll, timer_heap, sched, gslab };
 
 class VOLE_CAPABILITY("lock") lock {
   public:

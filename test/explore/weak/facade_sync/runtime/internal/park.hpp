@@ -5,6 +5,7 @@
 
 #include "runtime/internal/entry.hpp"
 #include "runtime/internal/g.hpp"
+#include "runtime/internal/g_list.hpp"
 #include "runtime/internal/lock.hpp"
 
 namespace vole::inline v0::detail {
@@ -42,6 +43,7 @@ inline void park_unlock(G* g, lock& l, wait_reason, const parked_waiter* = nullp
     weak_memory::sleep(g);
 }
 inline void ready(G* g, bool = true) { weak_memory::wake(g); }
+inline void make_runnable(G* g, g_list& runnable) noexcept { runnable.push_back(g); }
 inline bool may_park() noexcept { return true; }
 inline void yield_to_others() { weak_memory::yield(); }
 inline std::uint32_t fast_random() noexcept { return 1; }
