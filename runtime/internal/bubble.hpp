@@ -48,7 +48,7 @@ struct g_tags {
     atomic<std::uint32_t> refs{1};
     std::uint32_t bubble_id = 0;  // in->id, or 0
     bubble* in = nullptr;
-    const char* name = nullptr;    // not inherited; short_name, or on the heap
+    const char* name = nullptr;    // not inherited; short_name, or memory that is never freed
     label_node* labels = nullptr;  // a reference: labels.hpp
     union {
         char short_name[40] = {};

@@ -1,7 +1,7 @@
 // See bubble.hpp.
 #include "runtime/internal/bubble.hpp"
 
-#include <cstdlib>
+#include <cstddef>
 #include <cstring>
 #include <new>
 
@@ -22,8 +22,9 @@ constinit atomic<std::uint32_t> bubbles{0};
 
 namespace {
 
-// Tags are never given back, only used again, as Gs are: a traceback may read them while their goroutine ends.
-// The same does not hold for names that are too long to lie in them.
+// Tags are never given back, only used again, as Gs are: a traceback may read them while their goroutine ends. Nor are
+// names that are too long to lie in them. Whoever reads one that is being used again sees a mixture, but an end: the last
+// byte of its memory is always NUL.
 constinit lock tags_mu{lock_rank::gslab};
 constinit g_tags* free_tags VOLE_GUARDED_BY(tags_mu) = nullptr;
 
@@ -40,10 +41,46 @@ g_tags* take_tags() noexcept {
     return memory != nullptr ? ::new (memory) g_tags : nullptr;
 }
 
-void give_tags_back(g_tags* t) noexcept {
-    if (t->name != nullptr && t->name != t->short_name) {
-        deep([t] { std::free(const_cast<char*>(t->name)); });
+struct long_name {
+    long_name* next_free;
+    std::uint32_t kind;
+    char text[1];  // and more: 256 bytes of the first kind, of each other four times those of the one before
+};
+constexpr std::uint32_t name_kinds = 9;
+constexpr std::size_t bytes_of(std::uint32_t kind) noexcept { return std::size_t{256} << 2 * kind; }
+
+constinit lock names_mu{lock_rank::gslab};
+constinit long_name* free_names[name_kinds] VOLE_GUARDED_BY(names_mu) = {};
+
+// Of so many bytes and a NUL. Null: no memory, or more than there is a kind for: 16 MiB.
+char* take_name(std::size_t bytes) noexcept {
+    std::uint32_t kind = 0;
+    while (kind < name_kinds && bytes_of(kind) <= bytes) ++kind;
+    if (kind == name_kinds) return nullptr;
+    {
+        const runtime_pin pin;
+        const lock_guard held(names_mu);
+        if (long_name* n = free_names[kind]; n != nullptr) {
+            free_names[kind] = n->next_free;
+            return n->text;
+        }
     }
+    void* memory = permanent_alloc(sizeof(long_name) + bytes_of(kind), alignof(long_name));
+    if (memory == nullptr) return nullptr;
+    auto* n = ::new (memory) long_name{nullptr, kind, {}};
+    return n->text;
+}
+
+void give_name_back(const char* text) noexcept {
+    auto* n = reinterpret_cast<long_name*>(const_cast<char*>(text) - offsetof(long_name, text));
+    const runtime_pin pin;
+    const lock_guard held(names_mu);
+    n->next_free = free_names[n->kind];
+    free_names[n->kind] = n;
+}
+
+void give_tags_back(g_tags* t) noexcept {
+    if (t->name != nullptr && t->name != t->short_name) give_name_back(t->name);
     t->name = nullptr;
     t->in = nullptr;
     t->bubble_id = 0;
@@ -66,9 +103,7 @@ g_tags* make_tags(std::string_view name, bubble* in, label_node* labels) noexcep
     t->labels = retain_labels(labels);
     if (name.empty()) return t;
     char* copy = t->short_name;
-    if (name.size() >= sizeof(t->short_name)) {
-        deep([&] { copy = static_cast<char*>(std::malloc(name.size() + 1)); });
-    }
+    if (name.size() >= sizeof(t->short_name)) copy = take_name(name.size());
     if (copy == nullptr) {
         give_tags_back(t);
         return nullptr;

@@ -27,13 +27,27 @@ void print_labels(const label_node* n, text_out& out) noexcept {
     out.put(out.to, text.text, text.length);
 }
 
+// It may be used again at any moment, and has an end at any moment: bubble.cpp.
+VOLE_NO_TSAN void print_name(const volatile char* name, text_out& out) noexcept {
+    char piece[64];
+    for (bool more = true; more;) {
+        std::size_t n = 0;
+        while (n < sizeof piece && (piece[n] = *name) != '\0') ++n, ++name;
+        more = n == sizeof piece;
+        out.put(out.to, piece, n);
+    }
+}
+
 VOLE_NO_TSAN void print_goroutine(const look& l, text_out& out) noexcept {
     out << "goroutine " << l.g->id << " [";
     print_state(out, l.state, l.minutes());
     const g_tags* tags = l.g->tags;
     if (tags != nullptr && tags->bubble_id != 0) out << ", synctest bubble " << tags->bubble_id;
     out << "]:";
-    if (tags != nullptr && tags->name != nullptr) out << " " << tags->name;
+    if (const char* name = tags != nullptr ? tags->name : nullptr; name != nullptr) {
+        out << " ";
+        print_name(name, out);
+    }
     if (tags != nullptr) print_labels(tags->labels, out);
     out << "\n";
     if (l.walkable()) {
