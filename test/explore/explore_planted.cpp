@@ -58,6 +58,9 @@ std::uint64_t found_by_stress(const planted_bug& bug) {
 }
 
 std::string count_text(std::uint64_t n) { return n == 0 ? "not found" : std::to_string(n); }
+std::string stress_text(const planted_bug& bug) {
+    return bug.hangs ? "hangs" : count_text(found_by_stress(bug));
+}
 
 void find_all(std::span<const planted_bug> bugs) {
     for (const planted_bug& bug : bugs) {
@@ -71,7 +74,8 @@ void find_all(std::span<const planted_bug> bugs) {
         if (!long_run()) continue;
         std::printf("%-40s walk %6s  pct %6s  exhaustive %6s  stress %s\n", bug.name,
                     count_text(walk).c_str(), count_text(pct).c_str(), count_text(all).c_str(),
-                    count_text(found_by_stress(bug)).c_str());
+                    stress_text(bug).c_str());
+        std::fflush(stdout);
     }
 }
 

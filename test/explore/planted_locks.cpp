@@ -283,7 +283,7 @@ constexpr planted_bug all[] = {
     {"check, then act", check_then_act},
     {"two locks in two orders", two_locks_in_two_orders},
     {"three philosophers", philosophers},
-    {"two readers that want to write", readers_that_want_to_write},
+    {"two readers that want to write", readers_that_want_to_write, true},
     {"notified before it waits", notified_before_it_waits},
     {"notify_one for two kinds of waiters", one_is_not_enough},
     {"a wait that looks once", looks_once},

@@ -11,6 +11,7 @@ Spin's manual: https://spinroot.com/spin/Man
 """
 
 import argparse
+import os
 import re
 import shutil
 import subprocess
@@ -67,10 +68,14 @@ def main():
     parser.add_argument("sizes", nargs="*", metavar="NAME=VALUE")
     parser.add_argument("--refute", metavar="CHANGE", help="a change that must lead to a fault")
     parser.add_argument("--every-step", action="store_true", help="nothing in the model may be out of reach")
+    parser.add_argument("--large", action="store_true", help="in long runs only (VOLE_TEST_LONG=1)")
     parser.add_argument("--trail", action="store_true", help="print the steps to a fault that was wanted, too")
     asked = parser.parse_intermixed_args()
     if not shutil.which("spin"):
         print("spin is not installed (Debian package spin)")
+        sys.exit(77)
+    if asked.large and os.environ.get("VOLE_TEST_LONG") != "1":
+        print("a large size: only with --long")
         sys.exit(77)
     model = str(asked.model.resolve())
     if asked.refute and not re.search(rf"^#if.*\b{asked.refute}\b", asked.model.read_text(encoding="utf-8"), re.M):

@@ -44,8 +44,7 @@ g_tags* take_tags() noexcept {
 struct long_name {
     long_name* next_free;
     std::uint32_t kind;
-    char text
-        [1];  // and more: 256 bytes of the first kind, of each other four times those of the one before
+    char text[1];  // and more: bytes_of(kind)
 };
 constexpr std::uint32_t name_kinds = 9;
 constexpr std::size_t bytes_of(std::uint32_t kind) noexcept { return std::size_t{256} << 2 * kind; }

@@ -61,9 +61,10 @@ void explore_enable(explorer* e, G* g) noexcept {
     G* next = nullptr;
     {
         const lock_guard held(e->mu);
+        const bool free = e->turn_free;
         deep([&] {
             e->can_run(g);
-            if (e->turn_free) next = e->next(nullptr);
+            if (free) next = e->next(nullptr);
         });
         if (next != nullptr) e->turn_free = false;
     }
