@@ -219,7 +219,6 @@ explore_result explore_here_and_now(const explore_options& opts, void (*fn)(void
         }
         if (!how->begin()) break;
         auto run = std::make_unique<one_run>(*how, opts, fn, arg);
-        how->end();
         ++result.schedules;
         result.steps += run->explored.steps();
         if (run->explored.cut()) ++result.cut;

@@ -42,7 +42,6 @@ class explored_run final : public explorer {
     const std::vector<event>& events() const noexcept { return events_; }
     /// By number, from 1; "" for those without a name.
     const std::vector<std::string>& names() const noexcept { return names_; }
-    const strategy& how() const noexcept { return how_; }
 
   private:
     struct goroutine {

@@ -46,8 +46,6 @@ class strategy {
     virtual std::uint32_t draw(std::uint32_t n) = 0;
     /// This one does; there was nobody else.
     virtual void goes_on(const candidate&) {}
-    /// The schedule has ended.
-    virtual void end() {}
 
     /// Names the last schedule; what make_strategy makes of it has just this one.
     virtual std::string replay() const = 0;
