@@ -275,7 +275,7 @@ TEST_CASE("pipes are explored, too", "[explore]") {
         std::string text;
         vole::wait_group writers;
         for (const char c : {'x', 'y'}) {
-            writers.go([&, c] { a.write(std::as_bytes(std::span(&c, 1))); });
+            writers.go([&a = a, c] { a.write(std::as_bytes(std::span(&c, 1))); });
         }
         for (int i = 0; i < 2; ++i) {
             char c = 0;

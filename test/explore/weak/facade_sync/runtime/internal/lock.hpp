@@ -20,7 +20,7 @@ class VOLE_CAPABILITY("lock") lock {
     void release() noexcept VOLE_RELEASE() { weak_memory::unlock(this); }
 
   private:
-    char unused_ = 0;
+    [[maybe_unused]] char unused_ = 0;
 };
 
 class VOLE_SCOPED_CAPABILITY lock_guard {

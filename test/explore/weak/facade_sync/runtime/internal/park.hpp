@@ -38,7 +38,8 @@ inline void park(G* g, park_commit commit, void* arg, wait_reason, const parked_
     commit(g, arg);
     weak_memory::sleep(g);
 }
-inline void park_unlock(G* g, lock& l, wait_reason, const parked_waiter* = nullptr) VOLE_NO_TS {
+inline void park_unlock(G* g, lock& l, wait_reason, const parked_waiter* = nullptr)
+    VOLE_RELEASE(l) {
     l.release();
     weak_memory::sleep(g);
 }
