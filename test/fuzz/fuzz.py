@@ -16,7 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-SECONDS, LONG_SECONDS = 4, 180
+SECONDS, LONG_SECONDS = 2, 180
 
 
 def command(args, learned, found):

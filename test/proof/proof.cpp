@@ -1,12 +1,9 @@
-// Programs at random, run on the real runtime, must end as the model says they
-// may. Cites CHAN-1 to CHAN-65 as a whole.
+// Programs at random, run on the real runtime, must end as the model says they may. Cites CHAN-1 to CHAN-65 as a whole.
 //
 // Environment:
-//   VOLE_PROOF_SEED=n       only the program of this seed, many times; tells
-//   how often it ended in which way VOLE_PROOF_PROGRAMS=n   how many programs
-//   for each number of Ps VOLE_PROOF_GO_ON=1      counts programs with wrong
-//   outcomes instead of ending at the first: for somebody who has
-//                           broken a channel on purpose
+//   VOLE_PROOF_SEED=n       only the program of this seed, many times; tells how often it ended in which way
+//   VOLE_PROOF_PROGRAMS=n   how many programs for each number of Ps
+//   VOLE_PROOF_GO_ON=1      counts programs with wrong outcomes instead of ending at the first
 #include <catch2/catch.hpp>
 
 #include "test/proof/csp_generator.hpp"
@@ -156,8 +153,7 @@ void prove(const char* title, int procs, disturbance how, std::uint64_t programs
     supply source(fresh_seed());
     last_words::install();
     tally t;
-    // Everything from within the main goroutine, and the storm around it: threads
-    // and Ps are there already.
+    // Everything from within the main goroutine, and the storm around it: threads and Ps are there already.
     vole::test::procs_scope scope(procs);
     std::optional<vole::test::storm> storm;
     if (how == disturbance::requests) storm.emplace(vole::test::storm::kind::gentle);
@@ -187,7 +183,7 @@ void prove(const char* title, int procs, disturbance how, std::uint64_t programs
 }
 
 /// For each way of running them.
-std::uint64_t how_many() { return long_run() ? 100'000 : scaled<std::uint64_t>(5000, 50); }
+std::uint64_t how_many() { return long_run() ? 100'000 : scaled<std::uint64_t>(2500, 50); }
 
 /// What VOLE_PROOF_SEED asks for.
 void repeat(std::uint64_t seed) {
