@@ -4,5 +4,5 @@
 #include <cstdint>
 
 namespace vole::inline v0::detail {
-constexpr std::uint32_t current_bubble_id() noexcept { return 0; }
+inline std::uint32_t current_bubble_id() noexcept { return 0; }
 }  // namespace vole::detail
