@@ -25,7 +25,6 @@
 
 #include "runtime/internal/deep.hpp"
 #include "runtime/internal/fatal.hpp"
-#include "runtime/internal/futex.hpp"
 #include "runtime/internal/membarrier.hpp"
 #include "sync/src/wait_table.hpp"
 

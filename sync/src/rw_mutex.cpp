@@ -35,7 +35,6 @@
 
 #include "runtime/internal/deep.hpp"
 #include "runtime/internal/fatal.hpp"
-#include "runtime/internal/futex.hpp"
 #include "sync/src/wait_table.hpp"
 
 namespace vole::inline v0 {

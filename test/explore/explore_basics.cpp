@@ -6,7 +6,7 @@
 #include <vole/net/conn.hpp>
 #include <vole/vole.hpp>
 
-#include "test/explore/explore_support.hpp"
+#include "test/support/stderr_capture.hpp"
 #include "test/support/subprocess.hpp"
 
 #include <cassert>
@@ -354,7 +354,7 @@ TEST_CASE("a failing schedule is told, shortened, and can be repeated", "[explor
     for (const strategy how : strategies) {
         std::string text;
         {
-            const quiet_stderr told;
+            const stderr_capture told;
             CHECK_THROWS_WITH(explore(by(how, 10'000), [] { overtaken(); }), "abba");
             text = told.text();
         }
@@ -381,7 +381,7 @@ TEST_CASE("child: a schedule from the environment", "[.child]") {
 TEST_CASE("VOLE_REPLAY runs one schedule", "[explore]") {
     std::string text;
     {
-        const quiet_stderr told;
+        const stderr_capture told;
         CHECK_THROWS(explore(by(strategy::pct, 10'000), [] { overtaken(); }));
         text = told.text();
     }
@@ -395,7 +395,7 @@ TEST_CASE("VOLE_REPLAY runs one schedule", "[explore]") {
 }
 
 TEST_CASE("what leaves another goroutine fails the schedule", "[explore]") {
-    const quiet_stderr told;
+    const stderr_capture told;
     CHECK_THROWS_WITH(explore([] { vole::go([] { throw std::runtime_error("of a child"); }); }),
                       "of a child");
 }
@@ -421,7 +421,7 @@ TEST_CASE("a deadlock fails the schedule, whatever it waits for", "[explore]") {
         },
         [] { vole::weighted_semaphore(1).acquire(2); },
     };
-    const quiet_stderr told;
+    const stderr_capture told;
     for (auto* program : programs) CHECK_THROWS_WITH(explore(program), stuck);
     CHECK_THROWS_WITH(explore([] { vole::go([] { vole::make_chan<int>().recv(); }); }),
                       Catch::StartsWith("deadlock: main bubble goroutine has exited"));

@@ -4,9 +4,9 @@
 
 #include <vole/explore.hpp>
 
-#include "test/explore/explore_support.hpp"
 #include "test/explore/planted.hpp"
 #include "test/support/scale.hpp"
+#include "test/support/stderr_capture.hpp"
 
 #include <chrono>
 #include <cstdio>
@@ -32,7 +32,7 @@ synctest::explore_options by(synctest::strategy how, std::uint64_t seed) {
 // How many schedules it took; 0: it was not found.
 std::uint64_t found_after(const planted_bug& bug, const synctest::explore_options& o) {
     std::uint64_t runs = 0;
-    const quiet_stderr quiet;
+    const stderr_capture quiet;
     try {
         synctest::explore(o, [&] {
             ++runs;
@@ -46,7 +46,7 @@ std::uint64_t found_after(const planted_bug& bug, const synctest::explore_option
 
 std::uint64_t found_by_stress(const planted_bug& bug) {
     const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(2);
-    const quiet_stderr quiet;
+    const stderr_capture quiet;
     for (std::uint64_t runs = 1; std::chrono::steady_clock::now() < end; ++runs) {
         try {
             synctest::test(bug.run);

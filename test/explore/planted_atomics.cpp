@@ -9,14 +9,6 @@ namespace vole::test {
 
 namespace {
 
-template <class F, class G>
-void both(F f, G g) {
-    wait_group done;
-    done.go(f);
-    done.go(g);
-    done.wait();
-}
-
 void lost_update() {
     atomic<int> n{0};
     const auto add = [&] {

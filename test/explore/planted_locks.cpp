@@ -14,22 +14,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// Two goroutines that do the same.
-template <class F>
-void twice(F f) {
-    wait_group done;
-    done.go(f);
-    done.go(f);
-    done.wait();
-}
-template <class F, class G>
-void both(F f, G g) {
-    wait_group done;
-    done.go(f);
-    done.go(g);
-    done.wait();
-}
-
 // What is checked under the lock no longer holds when it is taken again.
 void check_then_act() {
     mutex mu;

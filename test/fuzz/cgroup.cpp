@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <fcntl.h>
+#include <filesystem>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -54,9 +55,8 @@ void check_mount(const cgroup_membership& member, std::string_view mountinfo) {
 /// A folder of our own, made once, with room for the files.
 const std::string& root() {
     static const std::string folder = [] {
-        char name[] = "/tmp/vole-fuzz-XXXXXX";
-        must_hold(::mkdtemp(name) != nullptr, "there is a folder for temporary files");
-        std::string made = name;
+        std::string made = (std::filesystem::temp_directory_path() / "vole-fuzz-XXXXXX").string();
+        must_hold(::mkdtemp(made.data()) != nullptr, "there is a folder for temporary files");
         for (const char* sub : {"/proc", "/proc/self", "/m"}) ::mkdir((made + sub).c_str(), 0700);
         return made;
     }();

@@ -14,20 +14,6 @@ VOLE_FITS_SMALL_STACK;
 
 constinit atomic<std::uint32_t> explorations{0};
 
-// No other P is woken: what goes on in this bubble does not go on beside it.
-void explore_dispatch(G* g) noexcept {
-    M* m = current_m();
-    if (m != nullptr && m->p != nullptr) [[likely]] {
-        run_queue_put(m->p, g, true);
-        return;
-    }
-    {
-        const lock_guard held(sched.mu);
-        global_put(g);
-    }
-    wake();
-}
-
 namespace {
 
 // The turn is given up by g (null: the driver).
@@ -96,14 +82,9 @@ wait_reason reason_when_explored(wait_reason r) noexcept {
     }
 }
 
-struct bubble_park {
-    park_commit commit;
-    void* arg;
-};
-
 // The turn is passed on while g still counts: else the driver could wake up in between.
 void commit_explored(G* g, void* park) noexcept {
-    const bubble_park p = *static_cast<const bubble_park*>(park);
+    const durable_park p = *static_cast<const durable_park*>(park);
     bubble* b = bubble_of(g);
     explorer* e = b->how;
     const bool counts = is_durable(g->reason);
@@ -115,18 +96,15 @@ void commit_explored(G* g, void* park) noexcept {
 }  // namespace
 
 void park_in_bubble(M* m, G* g, park_commit commit, void* arg, wait_reason reason) {
-    if (explorer_of(g) != nullptr && g != bubble_of(g)->driver) [[unlikely]] {
-        g->reason = reason_when_explored(reason);
-        bubble_park p{commit, arg};
-        switch_out(m, g, commit_explored, &p);
-        return;
-    }
-    if (!is_durable(reason)) {
-        switch_out(m, g, commit, arg);
-        return;
-    }
     durable_park p{commit, arg};
-    switch_out(m, g, commit_durably, &p);
+    if (explorer_of(g) != nullptr && g != bubble_of(g)->driver) {
+        g->reason = reason_when_explored(reason);
+        switch_out(m, g, commit_explored, &p);
+    } else if (is_durable(reason)) {
+        switch_out(m, g, commit_durably, &p);
+    } else {
+        switch_out(m, g, commit, arg);
+    }
 }
 
 // ---- points -----------------------------------------------------------------------------------

@@ -314,9 +314,9 @@ inline bool become_runnable(G* g) {
     return true;
 }
 
+// No other P is woken for it if `quiet`, but where it can only be taken by one.
 template <bool quiet>
-inline void make_ready(G* g, bool next) {
-    if (!become_runnable(g)) return;
+inline void queue_runnable(G* g, bool next) {
     M* m = current_m();
     if (m != nullptr && m->p != nullptr) [[likely]] {
         run_queue_put(m->p, g, next);
@@ -332,8 +332,14 @@ inline void make_ready(G* g, bool next) {
 
 }  // namespace
 
-void ready(G* g, bool next) { make_ready<false>(g, next); }
-void ready_quietly(G* g) { make_ready<true>(g, true); }
+void ready(G* g, bool next) {
+    if (become_runnable(g)) queue_runnable<false>(g, next);
+}
+void ready_quietly(G* g) {
+    if (become_runnable(g)) queue_runnable<true>(g, true);
+}
+// Quietly: what goes on in its bubble does not go on beside it.
+void explore_dispatch(G* g) noexcept { queue_runnable<true>(g, true); }
 
 void make_runnable(G* g, g_list& runnable) noexcept {
     if (become_runnable(g)) runnable.push_back(g);

@@ -2,20 +2,14 @@
 // goroutine sees what was done with it before. Without one kind of order, or the fence, something goes wrong: so each is needed.
 #include <catch2/catch.hpp>
 
-#include <vole/explore.hpp>
-
-#include "test/explore/explore_support.hpp"
-#include "test/explore/weak/threads.hpp"
 #include "test/explore/weak/units.hpp"
-#include "test/support/scale.hpp"
+#include "test/explore/weak/weak_support.hpp"
 
 #include <array>
 #include <stdexcept>
 #include <string>
 
 using namespace weak_memory;
-using vole::test::quiet_stderr;
-namespace synctest = vole::synctest;
 
 namespace {
 
@@ -118,38 +112,12 @@ void never_empty(world& w, sharing_kind how) {
                     }});
 }
 
-synctest::explore_options options(std::uint64_t schedules) {
-    synctest::explore_options o;
-    o.how = synctest::strategy::random_walk;
-    o.schedules = schedules;
-    o.seed = 11;
-    o.shorten = false;
-    return o;
-}
-
 void hold(scenario run, sharing_kind how) {
-    const std::uint64_t schedules = vole::test::stress_scaled<std::uint64_t>(20'000, 1000);
-    for (const auto strategy : {synctest::strategy::random_walk, synctest::strategy::pct}) {
-        auto o = options(schedules);
-        o.how = strategy;
-        CHECK_NOTHROW(synctest::explore(o, [=] {
-            world w(without::nothing);
-            run(w, how);
-        }));
-    }
+    holds([=](world& w) { run(w, how); }, 20'000);
 }
-
-std::string fails(scenario run, sharing_kind how, without what) {
-    const quiet_stderr told;
-    try {
-        synctest::explore(options(200'000), [=] {
-            world w(what);
-            run(w, how);
-        });
-    } catch (const std::exception& e) {
-        return e.what();
-    }
-    return "";
+std::string fails_without(without what, scenario run, sharing_kind how) {
+    return fails(
+        what, [=](world& w) { run(w, how); }, 200'000);
 }
 
 }  // namespace
@@ -171,12 +139,12 @@ TEST_CASE("weak: a queue that is never empty does not look empty", "[explore][we
 }
 
 TEST_CASE("weak: the ring needs its orders", "[explore][weak]") {
-    CHECK(fails(ring_and_thief, sharing_kind::exchanged, without::release) != "");
-    CHECK(fails(ring_and_thief, sharing_kind::exchanged, without::acquire) != "");
+    CHECK(fails_without(without::release, ring_and_thief, sharing_kind::exchanged) != "");
+    CHECK(fails_without(without::acquire, ring_and_thief, sharing_kind::exchanged) != "");
 }
 TEST_CASE("weak: runnext needs its orders, or the fence", "[explore][weak]") {
-    CHECK(fails(next_and_thief, sharing_kind::exchanged, without::release) != "");
-    CHECK(fails(next_and_thief, sharing_kind::exchanged, without::acquire) != "");
+    CHECK(fails_without(without::release, next_and_thief, sharing_kind::exchanged) != "");
+    CHECK(fails_without(without::acquire, next_and_thief, sharing_kind::exchanged) != "");
     // The fence that the thief makes all pass orders everything before it; so it alone is needed.
-    CHECK(fails(next_and_thief, sharing_kind::fenced, without::fence_all) != "");
+    CHECK(fails_without(without::fence_all, next_and_thief, sharing_kind::fenced) != "");
 }

@@ -5,9 +5,9 @@
 
 #include <vole/explore.hpp>
 
-#include "test/explore/explore_support.hpp"
 #include "test/explore/weak/threads.hpp"
 #include "test/support/scale.hpp"
+#include "test/support/stderr_capture.hpp"
 
 #include <exception>
 #include <string>
@@ -22,10 +22,10 @@ inline vole::synctest::explore_options weak_options(std::uint64_t schedules) {
     return o;
 }
 
-/// f(world) under schedules of both random strategies.
+/// f(world) under so many schedules of both random strategies.
 template <class F>
-void holds(F f) {
-    const auto schedules = vole::test::stress_scaled<std::uint64_t>(10'000, 500);
+void holds(F f, std::uint64_t most = 10'000) {
+    const auto schedules = vole::test::stress_scaled<std::uint64_t>(most, most / 20);
     for (const auto how : {vole::synctest::strategy::random_walk, vole::synctest::strategy::pct}) {
         auto o = weak_options(schedules);
         o.how = how;
@@ -38,10 +38,10 @@ void holds(F f) {
 
 /// What it fails with; "": it does not.
 template <class F>
-std::string fails(without what, F f) {
-    const vole::test::quiet_stderr told;
+std::string fails(without what, F f, std::uint64_t most = 100'000) {
+    const vole::test::stderr_capture told;
     try {
-        vole::synctest::explore(weak_options(100'000), [&] {
+        vole::synctest::explore(weak_options(most), [&] {
             world w(what);
             f(w);
         });
