@@ -14,6 +14,7 @@
 #include "net/src/socket.hpp"
 #include "runtime/internal/deep.hpp"
 #include "runtime/internal/entry.hpp"
+#include "runtime/internal/never_destroyed.hpp"
 
 namespace vole::inline v0 {
 
@@ -52,8 +53,6 @@ void set_deadline(io_object* it, unsigned directions, clock::time_point t, std::
         socket_set_deadline(as_socket(it), directions, t, ec);
     }
 }
-
-const net::endpoint no_endpoint;
 
 }  // namespace
 
@@ -110,7 +109,7 @@ void open_object::set_write_deadline(clock::time_point t) {
 }
 
 const endpoint& open_object::local_endpoint() const noexcept {
-    return it_ != nullptr ? it_->local : no_endpoint;
+    return it_ != nullptr ? it_->local : never_destroyed<const net::endpoint>();
 }
 
 open_object::pinned::pinned(const open_object& of, const char* op) : it_(of.it_) {
@@ -259,7 +258,7 @@ void conn::close_read() {
 }
 
 const endpoint& conn::remote_endpoint() const noexcept {
-    return it_ != nullptr ? it_->remote : no_endpoint;
+    return it_ != nullptr ? it_->remote : never_destroyed<const net::endpoint>();
 }
 
 // ---- options ----------------------------------------------------------------------------------

@@ -6,10 +6,10 @@
 #include <vole/net/error.hpp>
 
 #include <cerrno>
-#include <cstddef>
-#include <new>
 #include <string_view>
 #include <utility>
+
+#include "runtime/internal/never_destroyed.hpp"
 
 namespace vole::inline v0::net {
 
@@ -93,12 +93,7 @@ std::string whole_text(const std::error_code& cause, std::string_view op, std::s
 
 }  // namespace
 
-// Never destroyed: errors may be looked at while the process exits.
-const std::error_category& net_category() noexcept {
-    alignas(category) static std::byte memory[sizeof(category)];
-    static const category* const it = ::new (static_cast<void*>(memory)) category;
-    return *it;
-}
+const std::error_category& net_category() noexcept { return detail::never_destroyed<category>(); }
 
 std::error_code make_error_code(errc e) noexcept { return {static_cast<int>(e), net_category()}; }
 

@@ -10,6 +10,7 @@
 #include "net/src/sys.hpp"
 #include "runtime/internal/deep.hpp"
 #include "runtime/internal/entry.hpp"
+#include "runtime/internal/never_destroyed.hpp"
 
 namespace vole::inline v0 {
 
@@ -202,8 +203,7 @@ std::size_t packet_conn::write(std::span<const std::byte> from) {
 }
 
 const endpoint& packet_conn::remote_endpoint() const noexcept {
-    static const endpoint none;
-    return it_ != nullptr ? it_->remote : none;
+    return it_ != nullptr ? it_->remote : detail::never_destroyed<const endpoint>();
 }
 
 void packet_conn::set_read_buffer(int bytes, std::error_code& ec) noexcept {

@@ -3,13 +3,13 @@
 // Stack: goroutine, or an ordinary thread's.
 #include <cxxabi.h>
 
-#include <cstddef>
 #include <cstdlib>
 #include <memory>
-#include <new>
 #include <vector>
 
 #include <vole/detail/context_base.hpp>
+
+#include "runtime/internal/never_destroyed.hpp"
 
 namespace vole::inline v0 {
 
@@ -37,11 +37,8 @@ class category final : public std::error_category {
 
 }  // namespace
 
-// Never destroyed: errors may be looked at while the process exits.
 const std::error_category& context_category() noexcept {
-    alignas(category) static std::byte memory[sizeof(category)];
-    static const category* const it = ::new (static_cast<void*>(memory)) category;
-    return *it;
+    return detail::never_destroyed<category>();
 }
 
 // ---- how one was made -------------------------------------------------------------------------

@@ -150,7 +150,8 @@ class fake_back_end {
     inner::note changed_;  // of the one who waits
 };
 
-inline fake_back_end fake;
+// Never destroyed: when main returns, threads of the runtime may still be inside.
+inline fake_back_end& fake = *new fake_back_end;
 
 inline constexpr inner::poll_back_end the_fake{
     []() noexcept { return fake.open(); },

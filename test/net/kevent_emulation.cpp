@@ -33,7 +33,8 @@ struct filters {
 };
 
 std::mutex mu;
-std::map<std::pair<int, int>, filters> table;  // by queue and descriptor
+// By queue and descriptor. Never destroyed: a thread may be in the poller when main returns.
+auto& table = *new std::map<std::pair<int, int>, filters>;
 
 // What epoll is to know. 0, or an errno.
 int tell_epoll(int kq, int fd, const filters& f) noexcept {

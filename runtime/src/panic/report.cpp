@@ -19,6 +19,7 @@
 #include "runtime/internal/fatal.hpp"
 #include "runtime/internal/futex.hpp"
 #include "runtime/internal/lock.hpp"
+#include "runtime/internal/never_destroyed.hpp"
 #include "runtime/src/panic/frames.hpp"
 #include "runtime/src/trace/frames_text.hpp"
 #include "runtime/src/trace/record.hpp"
@@ -193,9 +194,8 @@ panic_handler set_panic_handler(panic_handler handler) {
 }
 
 const std::any& panic_value::value() const noexcept {
-    static const std::any nothing;
     const auto* e = detail::panic_error_in(record_);
-    return e != nullptr ? e->value() : nothing;
+    return e != nullptr ? e->value() : detail::never_destroyed<const std::any>();
 }
 const char* panic_value::what() const noexcept { return record_->text.c_str(); }
 std::exception_ptr panic_value::exception() const noexcept { return record_->exception; }
