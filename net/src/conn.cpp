@@ -10,6 +10,7 @@
 #include <netinet/tcp.h>
 #include <unistd.h>
 
+#include "net/src/os.hpp"
 #include "net/src/pipe.hpp"
 #include "net/src/socket.hpp"
 #include "runtime/internal/deep.hpp"
@@ -136,7 +137,7 @@ int open_object::dup(std::error_code& ec) noexcept {
         ec = errc::closed;
         return -1;
     }
-    const int fd = ::fcntl(s->fd, F_DUPFD_CLOEXEC, 0);
+    const int fd = os::fcntl(s->fd, F_DUPFD_CLOEXEC, 0);
     ec = fd < 0 ? system_error_of(-errno) : std::error_code();
     return fd;
 }

@@ -1,6 +1,7 @@
 // Connecting one socket: see socket.hpp.
 #include <cerrno>
 
+#include "net/src/os.hpp"
 #include "net/src/socket.hpp"
 #include "net/src/sys.hpp"
 #include "runtime/internal/deep.hpp"
@@ -16,7 +17,7 @@ enum class progress : std::uint8_t { connected, wait, failed };
 progress look_at(const socket* s, std::error_code& ec) noexcept {
     int error = 0;
     socklen_t size = sizeof error;
-    if (::getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
+    if (os::getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
     switch (error) {
         case EINPROGRESS:
         case EALREADY:
@@ -27,7 +28,10 @@ progress look_at(const socket* s, std::error_code& ec) noexcept {
     }
     // Writable, and no error: a spurious event, unless there is somebody at the other end.
     socket_address peer;
-    return ::getpeername(s->fd, peer.get(), &peer.size) == 0 ? progress::connected : progress::wait;
+    if (os::getpeername(s->fd, peer.get(), &peer.size) == 0) return progress::connected;
+    if (errno == ENOTCONN) return progress::wait;
+    ec = system_error_of(-errno);
+    return progress::failed;
 }
 
 void wait_for_it(socket* s, std::error_code& ec) {

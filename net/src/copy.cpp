@@ -13,6 +13,7 @@
 
 #include <vole/runtime.hpp>
 
+#include "net/src/os.hpp"
 #include "net/src/sigpipe_guard.hpp"
 #include "net/src/socket.hpp"
 #include "net/src/sys.hpp"
@@ -49,11 +50,12 @@ std::uint64_t copy_by_buffer(conn& to, conn& from, std::uint64_t limit, std::err
 struct os_pipe_pair {
     int ends[2] = {-1, -1};
     os_pipe_pair() noexcept {
-        if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0) ::fcntl(ends[1], F_SETPIPE_SZ, pipe_bytes);
+        if (os::pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0)
+            os::fcntl(ends[1], F_SETPIPE_SZ, pipe_bytes);
     }
     ~os_pipe_pair() {
         for (const int fd : ends) {
-            if (fd >= 0) ::close(fd);
+            if (fd >= 0) os::close(fd);
         }
     }
     os_pipe_pair(const os_pipe_pair&) = delete;
@@ -62,7 +64,7 @@ struct os_pipe_pair {
 };
 
 sys::result splice_some(int from, int to, std::size_t n) noexcept {
-    const ssize_t r = ::splice(from, nullptr, to, nullptr, n, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    const ssize_t r = os::splice(from, nullptr, to, nullptr, n, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
     return r >= 0 ? r : -sys::result{errno};
 }
 
@@ -75,8 +77,9 @@ std::int64_t fill(socket* from, const os_pipe_pair& pipe, std::size_t most, std:
         return -1;
     }
     from->drained = false;
-    return until_ready(from, io_dir::read, ec,
-                       [&] { return splice_some(from->fd, pipe.ends[1], most); });
+    return until_ready(from, io_dir::read, ec, [&] {
+        return splice_some(from->fd, pipe.ends[1], perhaps_short(fallible::short_read, most));
+    });
 }
 
 // All that is in it. Gives how much.
@@ -162,7 +165,8 @@ std::int64_t send_piece(socket* to, int file, std::size_t most, std::error_code&
         if (st == io_status::ready) {
             r = blocking([&]() -> sys::result {
                 sigpipe_guard guard;
-                const ssize_t n = ::sendfile(to->fd, file, nullptr, most);
+                const ssize_t n =
+                    os::sendfile(to->fd, file, nullptr, perhaps_short(fallible::short_write, most));
                 return guard.note(n >= 0 ? n : -sys::result{errno}, most);
             });
         }
@@ -194,7 +198,7 @@ std::uint64_t send_by_buffer(conn& to, int file, std::uint64_t limit, std::error
     while (done < limit) {
         const std::size_t most = std::min<std::uint64_t>(buffer_bytes, limit - done);
         const sys::result n = blocking([&]() -> sys::result {
-            const ssize_t r = ::read(file, buffer.get(), most);
+            const ssize_t r = os::read(file, buffer.get(), most);
             return r >= 0 ? r : -sys::result{errno};
         });
         if (n == -EINTR) continue;

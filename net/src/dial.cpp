@@ -42,7 +42,7 @@ bool is_any(const endpoint& e) noexcept {
 }
 
 // To no address in particular means to this machine, in the family of the address that one comes from.
-endpoint reachable(const endpoint& e, const char* network, const endpoint& from) noexcept {
+endpoint reachable(const endpoint& e, const char* network, const endpoint& from) {
     if (e.family() == family::local || !is_any(e)) return e;
     const bool six = std::string_view(network).ends_with('6') || from.family() == family::ipv6;
     return six ? endpoint::ipv6({0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}, e.port())

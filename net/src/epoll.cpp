@@ -15,6 +15,7 @@
 
 #include "net/src/back_end.hpp"
 #include "net/src/io_object.hpp"
+#include "net/src/os.hpp"
 #include "net/src/sys.hpp"
 
 namespace vole::inline v0::detail {
@@ -29,17 +30,21 @@ constinit atomic<bool> coarse{false};  // no epoll_pwait2: whole milliseconds on
 constexpr std::uint64_t wake_token = 0;  // no descriptor has it
 constexpr int batch = 128;
 
+int tell(int epoll, int what, int fd, epoll_event* event) noexcept {
+    return may_fail<fallible::poll_add>(::epoll_ctl, epoll, what, fd, event);
+}
+
 int open_epoll() noexcept {
-    const int e = epoll_create1(EPOLL_CLOEXEC);
+    const int e = may_fail<fallible::poll_create>(::epoll_create1, EPOLL_CLOEXEC);
     if (e < 0) return errno;
-    const int w = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    const int w = may_fail<fallible::poll_wake_create>(::eventfd, 0U, EFD_NONBLOCK | EFD_CLOEXEC);
     epoll_event event{};
     event.events = EPOLLIN;
     event.data.u64 = wake_token;
-    if (w < 0 || epoll_ctl(e, EPOLL_CTL_ADD, w, &event) != 0) {
+    if (w < 0 || tell(e, EPOLL_CTL_ADD, w, &event) != 0) {
         const int error = errno;
-        if (w >= 0) ::close(w);
-        ::close(e);
+        if (w >= 0) os::close(w);
+        os::close(e);
         return error;
     }
     epoll_fd = e;
@@ -51,7 +56,7 @@ int add(int fd, std::uint64_t token) noexcept {
     epoll_event event{};
     event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
     event.data.u64 = token;
-    return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : errno;
+    return tell(epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : errno;
 }
 
 void remove(int fd) noexcept {
@@ -63,7 +68,8 @@ void remove(int fd) noexcept {
 int wait_fine(epoll_event* events, int most, std::int64_t ns) noexcept {
 #if defined(SYS_epoll_pwait2)
     const timespec limit{ns / 1'000'000'000, ns % 1'000'000'000};
-    const auto n = syscall(SYS_epoll_pwait2, epoll_fd, events, most, &limit, nullptr, 0);
+    const auto n = may_fail<fallible::poll_wait>(::syscall, SYS_epoll_pwait2, epoll_fd, events,
+                                                 most, &limit, nullptr, 0);
     if (n >= 0 || errno == EINTR) return n < 0 ? 0 : static_cast<int>(n);
     coarse.store(true, memory_order_relaxed);
 #else
@@ -84,7 +90,8 @@ int wait_events(epoll_event* events, int most, std::int64_t ns) noexcept {
     if (ns < 0) limit = -1;
     if (ns > 0) limit = static_cast<int>(ns / ms >= longest_ms ? longest_ms : (ns + ms - 1) / ms);
     // Not by libc: a cancellation point.
-    const auto n = syscall(SYS_epoll_pwait, epoll_fd, events, most, limit, nullptr, 0);
+    const auto n = may_fail<fallible::poll_wait>(::syscall, SYS_epoll_pwait, epoll_fd, events, most,
+                                                 limit, nullptr, 0);
     return n < 0 ? 0 : static_cast<int>(n);  // a signal: whoever waits looks at the time again
 }
 
@@ -126,7 +133,8 @@ int wait(std::int64_t ns, io_event* out, int most) noexcept {
 void wake() noexcept {
     if (woken.exchange(true, memory_order_acq_rel)) return;
     const std::uint64_t one = 1;
-    sys::write(wake_fd, &one, sizeof one);
+    while (sys::write(wake_fd, &one, sizeof one) == -EINTR) {
+    }
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "net/src/fresh_fd.hpp"
+#include "net/src/os.hpp"
 #include "net/src/socket.hpp"
 
 namespace vole::inline v0 {
@@ -25,7 +26,7 @@ struct kind {
 int option(int fd, int name, int fallback) noexcept {
     int value = 0;
     socklen_t size = sizeof value;
-    return ::getsockopt(fd, SOL_SOCKET, name, &value, &size) == 0 ? value : fallback;
+    return os::getsockopt(fd, SOL_SOCKET, name, &value, &size) == 0 ? value : fallback;
 }
 
 kind kind_of(int fd) noexcept {
@@ -44,39 +45,43 @@ const char* network_of(const kind& k) noexcept {
 
 // What is changed is changed back if fd is not taken over.
 socket* adopt(int fd, const kind& k, std::error_code& ec) {
-    const int status = ::fcntl(fd, F_GETFL);
-    const int flags = ::fcntl(fd, F_GETFD);
-    if (status < 0 || flags < 0 || ::fcntl(fd, F_SETFL, status | O_NONBLOCK) != 0) {
+    const int status = os::fcntl(fd, F_GETFL);
+    const int flags = os::fcntl(fd, F_GETFD);
+    if (status < 0 || flags < 0 || os::fcntl(fd, F_SETFL, status | O_NONBLOCK) != 0) {
         ec = system_error_of(-errno);
         return nullptr;
     }
     socket* s = nullptr;
     try {
+        net::endpoint local = k.type != 0 ? local_endpoint_of(fd) : net::endpoint();
+        net::endpoint remote = k.type != 0 ? remote_endpoint_of(fd) : net::endpoint();
         s = make_socket(fd, static_cast<std::int16_t>(k.family), static_cast<std::int16_t>(k.type),
                         network_of(k), ec);
+        if (s != nullptr) {
+            s->local = std::move(local);
+            s->remote = std::move(remote);
+        }
     } catch (...) {
-        ::fcntl(fd, F_SETFL, status);
+        os::fcntl(fd, F_SETFL, status);
         throw;
     }
     if (s == nullptr) {
-        ::fcntl(fd, F_SETFL, status);
+        os::fcntl(fd, F_SETFL, status);
         return nullptr;
     }
-    ::fcntl(fd, F_SETFD, flags | FD_CLOEXEC);
+    os::fcntl(fd, F_SETFD, flags | FD_CLOEXEC);
     if (option(fd, SO_PROTOCOL, 0) != IPPROTO_TCP) s->short_is_all = false;
     if (k.type != 0) {
-        s->local = local_endpoint_of(fd);
-        s->remote = remote_endpoint_of(fd);
         socket_address peer;
-        s->connected = ::getpeername(fd, peer.get(), &peer.size) == 0;
+        s->connected = os::getpeername(fd, peer.get(), &peer.size) == 0;
     }
     return s;
 }
 
 socket* adopt_if(bool fits, int fd, const kind& k, std::error_code& ec) {
     if (fits) return adopt(fd, k, ec);
-    ec = ::fcntl(fd, F_GETFD) < 0 ? system_error_of(-errno)
-                                  : std::make_error_code(std::errc::invalid_argument);
+    ec = os::fcntl(fd, F_GETFD) < 0 ? system_error_of(-errno)
+                                    : std::make_error_code(std::errc::invalid_argument);
     return nullptr;
 }
 
@@ -119,7 +124,7 @@ packet_conn adopt_packet_conn(int fd) {
 
 std::pair<conn, conn> os_pipe(std::error_code& ec) {
     int ends[2];
-    if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) {
+    if (os::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) {
         ec = system_error_of(-errno);
         return {};
     }
@@ -129,12 +134,12 @@ std::pair<conn, conn> os_pipe(std::error_code& ec) {
         in = adopt_conn(ends[0], ec);
         if (!ec) out = adopt_conn(ends[1], ec);
     } catch (...) {
-        if (!in) ::close(ends[0]);
-        if (!out) ::close(ends[1]);
+        if (!in) os::close(ends[0]);
+        if (!out) os::close(ends[1]);
         throw;
     }
-    if (!in) ::close(ends[0]);
-    if (!out) ::close(ends[1]);
+    if (!in) os::close(ends[0]);
+    if (!out) os::close(ends[1]);
     if (ec) return {};
     return {std::move(in), std::move(out)};
 }

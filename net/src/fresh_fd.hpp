@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "net/src/os.hpp"
 #include "net/src/socket.hpp"
 
 namespace vole::inline v0::detail {
@@ -21,7 +22,7 @@ class fresh_fd {
         if (!multipath_) fd_ = make_fd(family, SOCK_STREAM, 0, ec);
     }
     ~fresh_fd() {
-        if (fd_ >= 0) ::close(fd_);
+        if (fd_ >= 0) os::close(fd_);
     }
     fresh_fd(const fresh_fd&) = delete;
     fresh_fd& operator=(const fresh_fd&) = delete;
@@ -30,7 +31,7 @@ class fresh_fd {
 
     // Each does nothing if there is an error already.
     void set(int level, int name, int value, std::error_code& ec) const noexcept {
-        if (!ec && ::setsockopt(fd_, level, name, &value, sizeof value) != 0) {
+        if (!ec && os::setsockopt(fd_, level, name, &value, sizeof value) != 0) {
             ec = system_error_of(-errno);
         }
     }
@@ -43,7 +44,7 @@ class fresh_fd {
         if (ec) return;
         if (!to_sockaddr(at, af, a)) {
             ec = net::errc::address_mismatch;
-        } else if (::bind(fd_, a.get(), a.size) != 0) {
+        } else if (os::bind(fd_, a.get(), a.size) != 0) {
             ec = system_error_of(-errno);
         }
     }
@@ -58,20 +59,29 @@ class fresh_fd {
         return s;
     }
 
-    /// Of one that is bound to a local path, which goes with it; and at once if there is an error.
+    /// Of one that is bound to a local path, which goes with it; and at once if there is an error or no memory.
     socket* become_bound(const net::endpoint& at, int type, const char* network,
                          std::error_code& ec) {
-        socket* s = become_socket(AF_UNIX, type, network, ec);
-        if (s == nullptr) {
-            if (at.path()[0] != '@') ::unlink(at.path().c_str());
-            return nullptr;
-        }
-        s->local = at;
-        s->unlink_on_close = true;
-        return s;
+        socket_owner mine{nullptr};
+        bound_path path{at};  // it goes first
+        mine.s = become_socket(AF_UNIX, type, network, ec);
+        if (mine.s == nullptr) return nullptr;
+        mine.s->local = at;
+        mine.s->unlink_on_close = true;
+        path.taken = true;
+        return mine.give();
     }
 
   private:
+    /// Unlinked, unless somebody has taken it over.
+    struct bound_path {
+        const net::endpoint& at;
+        bool taken = false;
+        ~bound_path() {
+            if (!taken && at.path()[0] != '@') os::unlink(at.path().c_str());
+        }
+    };
+
     int fd_ = -1;
     bool multipath_ = false;
 };

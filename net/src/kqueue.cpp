@@ -25,6 +25,7 @@
 
 #include "net/src/back_end.hpp"
 #include "net/src/io_object.hpp"
+#include "net/src/os.hpp"
 
 namespace vole::inline v0::detail {
 
@@ -55,14 +56,14 @@ int apply(const struct kevent* changes, int n) noexcept {
 
 void close_all() noexcept {
     for (int* fd : {&queue, &wake_read, &wake_write}) {
-        if (*fd >= 0) ::close(*fd);
+        if (*fd >= 0) os::close(*fd);
         *fd = -1;
     }
 }
 
 bool set_flags(int fd) noexcept {
-    return ::fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 &&
-           ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK) == 0;
+    return os::fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 &&
+           os::fcntl(fd, F_SETFL, os::fcntl(fd, F_GETFL) | O_NONBLOCK) == 0;
 }
 
 // pipe2() and kqueue1() are not everywhere: a child that is forked between the calls inherits the pipe, which does no
@@ -71,7 +72,7 @@ int open_queue() noexcept {
     int ends[2];
     queue = kqueue();
     if (queue < 0) return errno;
-    int error = ::fcntl(queue, F_SETFD, FD_CLOEXEC) != 0 || ::pipe(ends) != 0 ? errno : 0;
+    int error = os::fcntl(queue, F_SETFD, FD_CLOEXEC) != 0 || os::pipe(ends) != 0 ? errno : 0;
     if (error == 0) {
         wake_read = ends[0];
         wake_write = ends[1];
@@ -88,7 +89,7 @@ int open_queue() noexcept {
 int add(int fd, std::uint64_t token) noexcept {
     // Files and directories would be registered, but what kqueue says of a file is where its end is.
     struct stat s {};
-    if (::fstat(fd, &s) != 0) return errno;
+    if (os::fstat(fd, &s) != 0) return errno;
     if (S_ISREG(s.st_mode) || S_ISDIR(s.st_mode)) return EPERM;
     for (const int filter : {EVFILT_READ, EVFILT_WRITE}) {
         const struct kevent k = change(fd, filter, EV_ADD | EV_CLEAR, token);
@@ -134,7 +135,7 @@ io_event translate(const struct kevent& k) noexcept {
 
 void take_wake() noexcept {
     char bytes[16];
-    while (::read(wake_read, bytes, sizeof bytes) < 0 && errno == EINTR) {
+    while (os::read(wake_read, bytes, sizeof bytes) < 0 && errno == EINTR) {
     }
     // After the read: see epoll.cpp.
     woken.exchange(false, memory_order_acq_rel);
@@ -170,7 +171,7 @@ void wake() noexcept {
     if (woken.exchange(true, memory_order_acq_rel)) return;
     const int saved = errno;
     const char byte = 0;
-    while (::write(wake_write, &byte, 1) < 0 && errno == EINTR) {
+    while (os::write(wake_write, &byte, 1) < 0 && errno == EINTR) {
     }
     errno = saved;
 }

@@ -12,6 +12,7 @@
 #include <vole/runtime.hpp>
 
 #include "net/src/fresh_fd.hpp"
+#include "net/src/os.hpp"
 #include "net/src/socket.hpp"
 #include "net/src/sys.hpp"
 #include "runtime/internal/deep.hpp"
@@ -101,7 +102,8 @@ using net::listen_config;
 // What the system allows: its listen() cuts a larger one.
 int system_backlog() noexcept {
     int n = 0;
-    if (std::FILE* f = std::fopen("/proc/sys/net/core/somaxconn", "re"); f != nullptr) {
+    if (std::FILE* f = may_fail<fallible::open>(std::fopen, "/proc/sys/net/core/somaxconn", "re");
+        f != nullptr) {
         if (std::fscanf(f, "%d", &n) != 1) n = 0;
         std::fclose(f);
     }
@@ -111,7 +113,7 @@ int system_backlog() noexcept {
 void start_listening(int fd, const listen_config& config, std::error_code& ec) {
     if (ec) return;
     const int backlog = config.backlog > 0 ? config.backlog : system_backlog();
-    if (::listen(fd, backlog) != 0) ec = system_error_of(-errno);
+    if (os::listen(fd, backlog) != 0) ec = system_error_of(-errno);
 }
 
 // "both": an IPv6 socket takes IPv4 as well.

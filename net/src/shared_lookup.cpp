@@ -25,6 +25,7 @@
 //
 // Locks: `table_mu`, a leaf: what is done under it does not wait (starting a goroutine included). Stack: goroutine, or an
 // ordinary thread's; ask() borrows the thread's own.
+#include "net/src/os.hpp"
 #include "net/src/resolve.hpp"
 
 #include <algorithm>
@@ -223,7 +224,7 @@ weighted_semaphore& lookup_slots() {
 std::int64_t lookup_limit() noexcept {
     // Each takes a descriptor or two; most of them are the program's.
     rlimit files{};
-    if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return most_lookups;
+    if (os::getrlimit(RLIMIT_NOFILE, &files) != 0) return most_lookups;
     return static_cast<std::int64_t>(std::clamp<rlim_t>(files.rlim_cur / 4, 1, most_lookups));
 }
 

@@ -4,6 +4,8 @@
 #include <cstring>
 #include <netinet/in.h>
 
+#include "net/src/os.hpp"
+
 namespace vole::inline v0::detail {
 
 using net::endpoint;
@@ -119,12 +121,12 @@ endpoint from_sockaddr(const socket_address& a) {
 
 endpoint local_endpoint_of(int fd) {
     socket_address a;
-    return ::getsockname(fd, a.get(), &a.size) == 0 ? from_sockaddr(a) : endpoint();
+    return os::getsockname(fd, a.get(), &a.size) == 0 ? from_sockaddr(a) : endpoint();
 }
 
 endpoint remote_endpoint_of(int fd) {
     socket_address a;
-    return ::getpeername(fd, a.get(), &a.size) == 0 ? from_sockaddr(a) : endpoint();
+    return os::getpeername(fd, a.get(), &a.size) == 0 ? from_sockaddr(a) : endpoint();
 }
 
 }  // namespace vole::detail

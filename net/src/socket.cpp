@@ -7,6 +7,7 @@
 #include <netinet/tcp.h>
 #include <unistd.h>
 
+#include "net/src/os.hpp"
 #include "net/src/sys.hpp"
 #include "runtime/internal/bubble.hpp"
 #include "runtime/internal/deep.hpp"
@@ -32,7 +33,7 @@ std::error_code system_error_of(std::int64_t negative) noexcept {
 // ---- making -----------------------------------------------------------------------------------
 
 int make_fd(int family, int type, int protocol, std::error_code& ec) noexcept {
-    const int fd = ::socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
+    const int fd = os::socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
     if (fd < 0) {
         ec = system_error_of(-errno);
     } else {
@@ -79,7 +80,7 @@ namespace {
 void unlink_path(const socket* s) noexcept {
     if (s->unlink_on_close && s->local.family() == net::family::local &&
         s->local.path()[0] != '@') {
-        ::unlink(s->local.path().c_str());
+        os::unlink(s->local.path().c_str());
     }
 }
 
@@ -158,7 +159,7 @@ void socket_shutdown(socket* s, int how, std::error_code& ec) noexcept {
     const socket_use use(s);
     if (!use.good()) {
         ec = net::errc::closed;
-    } else if (::shutdown(s->fd, how) != 0) {
+    } else if (os::shutdown(s->fd, how) != 0) {
         ec = system_error_of(-errno);
     } else {
         ec.clear();
@@ -171,7 +172,7 @@ void socket_option(socket* s, int level, int name, const void* value, unsigned s
     const socket_use use(s);
     if (!use.good()) {
         ec = net::errc::closed;
-    } else if (::setsockopt(s->fd, level, name, value, size) != 0) {
+    } else if (os::setsockopt(s->fd, level, name, value, size) != 0) {
         ec = system_error_of(-errno);
     } else {
         ec.clear();
@@ -206,11 +207,11 @@ std::size_t keep_alive_options(const net::conn::keep_alive& k, int_option* out) 
 // What fails here is a kernel without the option: the connection works all the same.
 void set_tcp_defaults(int fd, const net::conn::keep_alive& k) noexcept {
     const int on = 1;
-    ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    os::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     int_option options[4];
     const std::size_t n = keep_alive_options(k, options);
     for (std::size_t i = 0; i < n; ++i) {
-        ::setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof(int));
+        os::setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof(int));
     }
 }
 

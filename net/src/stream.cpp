@@ -11,6 +11,7 @@
 #include "net/src/sys.hpp"
 #include "runtime/internal/deep.hpp"
 #include "runtime/internal/entry.hpp"
+#include "runtime/internal/may_fail.hpp"
 
 namespace vole::inline v0::detail {
 
@@ -19,6 +20,12 @@ VOLE_FITS_SMALL_STACK;
 namespace {
 
 std::size_t capped(std::size_t n) noexcept { return n < most_at_once ? n : most_at_once; }
+
+// How much of n bytes one call is to transfer: less than there is does no harm to a stream.
+std::size_t at_once(fallible row, const socket* s, std::size_t n) noexcept {
+    const bool stream = s->type == 0 || s->type == SOCK_STREAM;
+    return stream ? perhaps_short(row, capped(n)) : capped(n);
+}
 
 // Waits first where trying would be in vain. False: ec says why.
 bool await_edge(socket* s, std::error_code& ec) {
@@ -67,7 +74,7 @@ std::size_t socket_read(socket* s, std::span<std::byte> to, std::error_code& ec)
         return 0;
     }
     if (s->drained && !await_edge(s, ec)) return 0;
-    const std::size_t most = capped(to.size());
+    const std::size_t most = at_once(fallible::short_read, s, to.size());
     const std::int64_t n = until_ready(s, io_dir::read, ec, [&] {
         return s->type != 0 ? sys::recv(s->fd, to.data(), most) : sys::read(s->fd, to.data(), most);
     });
@@ -99,7 +106,8 @@ std::size_t socket_write(socket* s, std::span<const std::byte> from, std::error_
     // Once for nothing at all: a packet of no bytes; and errors show.
     do {
         const std::int64_t n = until_ready(s, io_dir::write, ec, [&] {
-            return send_some(s, from.data() + done, capped(from.size() - done));
+            const std::size_t most = at_once(fallible::short_write, s, from.size() - done);
+            return send_some(s, from.data() + done, most);
         });
         if (n < 0) return done;
         if (n == 0 && !from.empty()) {
@@ -118,10 +126,9 @@ struct pieces {
     std::span<const std::span<const std::byte>> left;
     std::size_t offset = 0;
 
-    int fill(iovec* out, int most) const noexcept {
+    int fill(iovec* out, int most, std::size_t room) const noexcept {
         int n = 0;
         std::size_t skip = offset;
-        std::size_t room = most_at_once;
         for (const auto& piece : left) {
             const std::size_t rest = piece.size() - skip;
             const std::size_t size = rest < room ? rest : room;
@@ -148,7 +155,8 @@ std::size_t write_pieces(socket* s, pieces p, std::error_code& ec) {
     iovec vector[most];
     std::size_t done = 0;
     for (;;) {
-        const int count = p.fill(vector, static_cast<int>(most));
+        const int count =
+            p.fill(vector, static_cast<int>(most), at_once(fallible::short_write, s, most_at_once));
         if (count == 0) return done;
         const std::int64_t n =
             until_ready(s, io_dir::write, ec, [&] { return send_pieces(s, vector, count); });

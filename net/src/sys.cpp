@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "net/src/os.hpp"
 #include "runtime/internal/deep.hpp"
 
 namespace vole::inline v0::detail::sys {
@@ -15,72 +16,81 @@ VOLE_FITS_SMALL_STACK;
 
 namespace {
 
-result value_or_error(std::int64_t r) noexcept { return r >= 0 ? r : -result{errno}; }
+template <fallible Row, class F, class... Args>
+result made(F* f, Args... args) noexcept {
+    const result r = may_fail<Row>(f, args...);
+    return r >= 0 ? r : -result{errno};
+}
 
 }  // namespace
 
 result poll_in(int fd) noexcept {
     pollfd p{fd, POLLIN, 0};
     const timespec now{};
-    const result r = value_or_error(syscall(SYS_ppoll, &p, 1, &now, nullptr, 0));
+    const result r = made<fallible::poll_look>(::syscall, SYS_ppoll, &p, 1, &now, nullptr, 0);
     return r != 0 ? r : -result{EAGAIN};
 }
 
 #if defined(VOLE_TSAN)
 
-result read(int fd, void* to, std::size_t n) noexcept { return value_or_error(::read(fd, to, n)); }
+result read(int fd, void* to, std::size_t n) noexcept {
+    return made<fallible::read>(::read, fd, to, n);
+}
 result write(int fd, const void* from, std::size_t n) noexcept {
-    return value_or_error(::write(fd, from, n));
+    return made<fallible::write>(::write, fd, from, n);
 }
 result writev(int fd, const iovec* from, int n) noexcept {
-    return value_or_error(::writev(fd, from, n));
+    return made<fallible::writev>(::writev, fd, from, n);
 }
 result send(int fd, const void* from, std::size_t n) noexcept {
-    return value_or_error(::send(fd, from, n, MSG_NOSIGNAL));
+    return made<fallible::send>(::send, fd, from, n, MSG_NOSIGNAL);
 }
 result send(int fd, const msghdr* m) noexcept {
-    return value_or_error(::sendmsg(fd, m, MSG_NOSIGNAL));
+    return made<fallible::send>(::sendmsg, fd, m, MSG_NOSIGNAL);
 }
 result recv(int fd, void* to, std::size_t n) noexcept {
-    return value_or_error(::recv(fd, to, n, 0));
+    return made<fallible::recv>(::recv, fd, to, n, 0);
 }
-result recv(int fd, msghdr* m) noexcept { return value_or_error(::recvmsg(fd, m, 0)); }
+result recv(int fd, msghdr* m) noexcept { return made<fallible::recv>(::recvmsg, fd, m, 0); }
 result accept(int fd, sockaddr* from, socklen_t* size) noexcept {
-    return value_or_error(::accept4(fd, from, size, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    return made<fallible::accept>(::accept4, fd, from, size, SOCK_NONBLOCK | SOCK_CLOEXEC);
 }
 result connect(int fd, const sockaddr* to, socklen_t size) noexcept {
-    return value_or_error(::connect(fd, to, size));
+    return made<fallible::connect>(::connect, fd, to, size);
 }
-void close(int fd) noexcept { ::close(fd); }
+void close(int fd) noexcept { os::close(fd); }
 
 #else
 
 result read(int fd, void* to, std::size_t n) noexcept {
-    return value_or_error(syscall(SYS_read, fd, to, n));
+    return made<fallible::read>(::syscall, SYS_read, fd, to, n);
 }
 result write(int fd, const void* from, std::size_t n) noexcept {
-    return value_or_error(syscall(SYS_write, fd, from, n));
+    return made<fallible::write>(::syscall, SYS_write, fd, from, n);
 }
 result writev(int fd, const iovec* from, int n) noexcept {
-    return value_or_error(syscall(SYS_writev, fd, from, n));
+    return made<fallible::writev>(::syscall, SYS_writev, fd, from, n);
 }
 result send(int fd, const void* from, std::size_t n) noexcept {
-    return value_or_error(syscall(SYS_sendto, fd, from, n, MSG_NOSIGNAL, nullptr, 0));
+    return made<fallible::send>(::syscall, SYS_sendto, fd, from, n, MSG_NOSIGNAL, nullptr, 0);
 }
 result send(int fd, const msghdr* m) noexcept {
-    return value_or_error(syscall(SYS_sendmsg, fd, m, MSG_NOSIGNAL));
+    return made<fallible::send>(::syscall, SYS_sendmsg, fd, m, MSG_NOSIGNAL);
 }
 result recv(int fd, void* to, std::size_t n) noexcept {
-    return value_or_error(syscall(SYS_recvfrom, fd, to, n, 0, nullptr, nullptr));
+    return made<fallible::recv>(::syscall, SYS_recvfrom, fd, to, n, 0, nullptr, nullptr);
 }
-result recv(int fd, msghdr* m) noexcept { return value_or_error(syscall(SYS_recvmsg, fd, m, 0)); }
+result recv(int fd, msghdr* m) noexcept {
+    return made<fallible::recv>(::syscall, SYS_recvmsg, fd, m, 0);
+}
 result accept(int fd, sockaddr* from, socklen_t* size) noexcept {
-    return value_or_error(syscall(SYS_accept4, fd, from, size, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    return made<fallible::accept>(::syscall, SYS_accept4, fd, from, size,
+                                  SOCK_NONBLOCK | SOCK_CLOEXEC);
 }
 result connect(int fd, const sockaddr* to, socklen_t size) noexcept {
-    return value_or_error(syscall(SYS_connect, fd, to, size));
+    return made<fallible::connect>(::syscall, SYS_connect, fd, to, size);
 }
-void close(int fd) noexcept { syscall(SYS_close, fd); }
+void close(int fd) noexcept { may_fail<fallible::close>(::syscall, SYS_close, fd); }
 
 #endif
 

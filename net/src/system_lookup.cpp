@@ -5,6 +5,7 @@
 // administrator has plugged in), for the sake of some threads.
 //
 // Stack: a thread's own. No locks.
+#include "net/src/os.hpp"
 #include "net/src/resolve.hpp"
 
 #include <array>
@@ -64,7 +65,7 @@ host_answer ask_system(const char* host, int family) {
     // Not AI_ADDRCONFIG: a machine that has nothing but its loopback device could not even look itself up.
     addrinfo* found = nullptr;
     errno = 0;
-    const int code = ::getaddrinfo(host, nullptr, &hints, &found);
+    const int code = os::getaddrinfo(host, nullptr, &hints, &found);
     const int error = errno;
     if (code != 0) return {{}, error_of_lookup(code, error)};
 

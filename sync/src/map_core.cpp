@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "runtime/internal/deep.hpp"
+#include "runtime/internal/os.hpp"
 
 namespace vole::inline v0::detail {
 
@@ -67,7 +68,7 @@ void map_core::grow_for(std::int64_t entries) noexcept {
         // Zeros are what a new bucket consists of; large levels come as untouched pages.
         static_assert(absent == 0);
         void* memory = nullptr;
-        deep([&] { memory = std::calloc(std::size_t{1} << (level - 1), sizeof(bucket)); });
+        deep([&] { memory = os::calloc(std::size_t{1} << (level - 1), sizeof(bucket)); });
         if (memory == nullptr) return;
         bucket* none = nullptr;
         if (!levels_[level].compare_exchange_strong(none, static_cast<bucket*>(memory),

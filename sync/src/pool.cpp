@@ -38,6 +38,7 @@
 #include "runtime/internal/deep.hpp"
 #include "runtime/internal/lock.hpp"
 #include "runtime/internal/membarrier.hpp"
+#include "runtime/internal/os.hpp"
 #include "runtime/internal/park.hpp"
 #include "sync/src/proc_slots.hpp"
 
@@ -58,7 +59,7 @@ lock& lock_of(const pool_core* p) noexcept {
 
 void* allocate(std::size_t bytes) noexcept {
     void* p = nullptr;
-    deep([&] { p = std::aligned_alloc(64, (bytes + 63) / 64 * 64); });
+    deep([&] { p = os::aligned_alloc(64, (bytes + 63) / 64 * 64); });
     return p;
 }
 void release(void* p) noexcept {

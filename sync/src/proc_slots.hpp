@@ -22,6 +22,7 @@
 
 #include "runtime/internal/deep.hpp"
 #include "runtime/internal/entry.hpp"
+#include "runtime/internal/os.hpp"
 
 namespace vole::inline v0::detail {
 
@@ -65,7 +66,7 @@ void make_slot(proc_slots& s) noexcept {
     if (proc == no_proc || slot_of<Slot>(s, proc) != nullptr) return;
     const proc_place place(proc);
     void* memory = nullptr;
-    deep([&] { memory = std::aligned_alloc(64, place.slots * sizeof(Slot)); });
+    deep([&] { memory = os::aligned_alloc(64, place.slots * sizeof(Slot)); });
     if (memory == nullptr) return;
     auto* first = static_cast<Slot*>(memory);
     for (std::uint32_t i = 0; i < place.slots; ++i) ::new (static_cast<void*>(first + i)) Slot();

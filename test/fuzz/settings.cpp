@@ -21,7 +21,8 @@ settings parse(const std::string& text) {
 auto all_of(const settings& s) {
     return std::tuple(s.schedtrace_ms, s.container_maxprocs, s.update_maxprocs, s.lockrank,
                       s.stacktrace, s.stackexplain, s.stackverify, s.asyncpreemptoff,
-                      s.preempttrace, s.preemptexplain, std::string(s.record), s.recordsize);
+                      s.preempttrace, s.preemptexplain, std::string(s.record), s.recordsize,
+                      std::string(s.fail));
 }
 
 void check_complaint(std::string_view text) {
@@ -32,12 +33,12 @@ void check_complaint(std::string_view text) {
               "a complaint is one line of visible characters");
 }
 
-/// Of an item that was taken: all values but a name of a file are whole numbers.
+/// Of an item that was taken: all values but a name of a file and what is to fail are whole numbers.
 void check_value(std::string_view item) {
     if (item.empty()) return;
     const std::size_t equals = item.find('=');
     must_hold(equals != item.npos && equals + 1 < item.size(), "a setting has a value");
-    must_hold(item.starts_with("record=") ||
+    must_hold(item.starts_with("record=") || item.starts_with("fail=") ||
                   item.find_first_not_of("0123456789", equals + 1) == item.npos,
               "a value is a number");
 }

@@ -50,6 +50,14 @@ TEST_CASE("VOLE_DEBUG: recording", "[unit][settings]") {
     CHECK(s.recordsize == 0);
 }
 
+TEST_CASE("VOLE_DEBUG: what is to fail", "[unit][settings]") {
+    CHECK(parse("fail=mmap@3+read%100").fail == "mmap@3+read%100");
+    CHECK(complaints.empty());
+    CHECK(parse("fail=mmap@0").fail.empty());
+    CHECK(parse("fail=").fail.empty());
+    CHECK(complaints.size() == 1);
+}
+
 TEST_CASE("VOLE_DEBUG: the last value of a name wins", "[unit][settings]") {
     CHECK(parse("schedtrace=5,lockrank=1,schedtrace=7,lockrank=0,").schedtrace_ms == 7);
     CHECK_FALSE(parse("lockrank=1,lockrank=0").lockrank);

@@ -10,6 +10,7 @@
 #include <vole/detail/timer_core.hpp>
 
 #include "runtime/internal/deep.hpp"
+#include "runtime/internal/os.hpp"
 
 namespace vole::inline v0::detail {
 
@@ -34,8 +35,8 @@ deadline* allocate(std::size_t capacity) noexcept {
     const std::size_t unit = wanted < huge_page ? line : huge_page;
     const std::size_t bytes = (wanted + unit - 1) / unit * unit;
     deep([&] {
-        memory = std::aligned_alloc(unit, bytes);
-        if (memory != nullptr && unit == huge_page) madvise(memory, bytes, MADV_HUGEPAGE);
+        memory = os::aligned_alloc(unit, bytes);
+        if (memory != nullptr && unit == huge_page) os::madvise(memory, bytes, MADV_HUGEPAGE);
     });
     return memory != nullptr ? static_cast<deadline*>(memory) + shift : nullptr;
 }

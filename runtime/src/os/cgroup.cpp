@@ -9,6 +9,8 @@
 #include <system_error>
 #include <unistd.h>
 
+#include "runtime/internal/os.hpp"
+
 namespace vole::inline v0::detail {
 namespace {
 
@@ -105,7 +107,7 @@ double quota_in_cpus(std::int64_t quota, std::int64_t period) noexcept {
 
 int open_file(const char* path) noexcept {
     for (;;) {
-        const int fd = ::open(path, O_RDONLY | O_CLOEXEC);
+        const int fd = os::open(path, O_RDONLY | O_CLOEXEC);
         if (fd >= 0 || errno != EINTR) {
             return fd;
         }
@@ -114,7 +116,7 @@ int open_file(const char* path) noexcept {
 
 ssize_t read_some(int fd, char* buffer, std::size_t size) noexcept {
     for (;;) {
-        const ssize_t n = ::read(fd, buffer, size);
+        const ssize_t n = os::read(fd, buffer, size);
         if (n >= 0 || errno != EINTR) {
             return n;
         }
@@ -162,7 +164,7 @@ void for_each_line(const char* path, Sink& sink) noexcept {
     if (filled != 0 && !skipping) {
         sink.feed({buffer.data(), filled});  // a last line without its newline
     }
-    ::close(fd);
+    os::close(fd);
 }
 
 /// The whole of a small file from offset 0, as the kernel renders it now; empty if it can not be had.
@@ -344,7 +346,7 @@ void cpu_quota::open_level(fixed_path& directory, cgroup_version version) noexce
         }
         opened.period = open_in("/cpu.cfs_period_us");
         if (opened.period < 0) {
-            ::close(opened.quota);
+            os::close(opened.quota);
             return;
         }
     }
@@ -395,9 +397,9 @@ void cpu_quota::open(const char* root) noexcept {
 void cpu_quota::close() noexcept {
     for (int i = 0; i < levels_; ++i) {
         level& l = files_[static_cast<std::size_t>(i)];
-        ::close(l.quota);
+        os::close(l.quota);
         if (l.period >= 0) {
-            ::close(l.period);
+            os::close(l.period);
         }
         l = level{};
     }

@@ -12,6 +12,8 @@
 #include <system_error>
 #include <unistd.h>
 
+#include "runtime/internal/os.hpp"
+
 namespace vole::inline v0::detail {
 
 int affinity_count() noexcept {
@@ -21,7 +23,7 @@ int affinity_count() noexcept {
     std::array<unsigned long, words> mask;
     for (std::size_t used = 16; used <= words; used *= 8) {
         const std::size_t bytes = used * sizeof(unsigned long);
-        if (::sched_getaffinity(0, bytes, reinterpret_cast<cpu_set_t*>(mask.data())) == 0) {
+        if (os::sched_getaffinity(0, bytes, reinterpret_cast<cpu_set_t*>(mask.data())) == 0) {
             int count = 0;
             for (std::size_t i = 0; i < used; ++i) {
                 count += std::popcount(mask[i]);

@@ -1,5 +1,6 @@
 // See futex.hpp.
 #include "runtime/internal/futex.hpp"
+#include "runtime/internal/may_fail.hpp"
 
 #include <linux/futex.h>
 #include <sys/syscall.h>
@@ -19,8 +20,8 @@ void futex_wait(const atomic<std::uint32_t>* word, std::uint32_t expected,
         limit.tv_sec = timeout_ns / 1'000'000'000;
         limit.tv_nsec = timeout_ns % 1'000'000'000;
     }
-    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, timeout_ns >= 0 ? &limit : nullptr,
-            nullptr, 0);
+    may_fail<fallible::futex_wait>(::syscall, SYS_futex, word, FUTEX_WAIT_PRIVATE, expected,
+                                   timeout_ns >= 0 ? &limit : nullptr, nullptr, 0);
     errno = saved;
 }
 

@@ -1,5 +1,6 @@
 // See membarrier.hpp.
 #include "runtime/internal/membarrier.hpp"
+#include "runtime/internal/may_fail.hpp"
 
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -29,7 +30,7 @@ constexpr int register_expedited = 1 << 4;
 
 bool call(int command) noexcept {
     const int saved = errno;
-    const bool ok = syscall(SYS_membarrier, command, 0, 0) == 0;
+    const bool ok = may_fail<fallible::membarrier>(::syscall, SYS_membarrier, command, 0, 0) == 0;
     errno = saved;
     return ok;
 }

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "runtime/internal/lock.hpp"
+#include "runtime/internal/os.hpp"
 
 namespace vole::inline v0::detail {
 
@@ -18,7 +19,7 @@ char* chunk_end VOLE_GUARDED_BY(chunk_lock) = nullptr;
 
 char* map(std::size_t bytes) noexcept {
     const int saved = errno;
-    void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void* p = os::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     errno = saved;
     return p == MAP_FAILED ? nullptr : static_cast<char*>(p);
 }

@@ -16,6 +16,8 @@
 
 #include <vole/detail/atomic.hpp>
 
+#include "runtime/internal/os.hpp"
+
 namespace vole::inline v0::detail {
 
 namespace {
@@ -27,9 +29,9 @@ constinit atomic<std::uint64_t> not_ours{0};
 std::uint64_t from_stat() noexcept {
     char text[1024];
     ssize_t n = -1;
-    if (const int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC); fd >= 0) {
-        n = read(fd, text, sizeof(text) - 1);
-        close(fd);
+    if (const int fd = os::open("/proc/self/stat", O_RDONLY | O_CLOEXEC); fd >= 0) {
+        n = os::read(fd, text, sizeof(text) - 1);
+        os::close(fd);
     }
     if (n <= 0) return 0;
     text[n] = '\0';
@@ -46,12 +48,13 @@ std::uint64_t from_stat() noexcept {
 
 // Entries of /proc/self/task but "." and "..". readdir would allocate.
 std::uint64_t from_tasks() noexcept {
-    const int fd = open("/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const int fd = os::open("/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) return 0;
     std::uint64_t entries = 0;
     alignas(8) char buffer[4096];
     for (;;) {
-        const long n = syscall(SYS_getdents64, fd, buffer, sizeof(buffer));
+        const long n =
+            may_fail<fallible::getdents>(::syscall, SYS_getdents64, fd, buffer, sizeof(buffer));
         if (n <= 0) break;
         for (long at = 0; at < n;) {
             std::uint16_t length = 0;  // after inode and offset, 8 bytes each; then type, name
@@ -61,7 +64,7 @@ std::uint64_t from_tasks() noexcept {
             at += length;
         }
     }
-    close(fd);
+    os::close(fd);
     return entries;
 }
 

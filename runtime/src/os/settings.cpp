@@ -13,6 +13,8 @@
 
 #include <vole/detail/atomic.hpp>
 
+#include "runtime/internal/os.hpp"
+
 namespace vole::inline v0::detail {
 namespace {
 
@@ -58,7 +60,7 @@ void warn_on_stderr(const char* message) {
     if (length > 0) {
         // One write, so that lines of several threads do not mix. Nothing can be done if it fails.
         [[maybe_unused]] const ssize_t n =
-            ::write(STDERR_FILENO, line.data(), static_cast<std::size_t>(length));
+            os::write(STDERR_FILENO, line.data(), static_cast<std::size_t>(length));
     }
 }
 
@@ -113,6 +115,9 @@ settings parse_settings(const char* text, void (*warn)(const char* message)) noe
             if (understood) result.record = value;
         } else if (name == "recordsize") {
             understood = parse_whole(value, result.recordsize);
+        } else if (name == "fail") {
+            understood = are_faults(value);
+            if (understood) result.fail = value;
         } else {
             complain(warn, "unknown setting", item);
             continue;
@@ -132,6 +137,7 @@ const settings& debug_settings() noexcept {
     seen = phase::unread;
     if (state.compare_exchange_strong(seen, phase::reading, memory_order_acquire)) {
         current = parse_settings(std::getenv("VOLE_DEBUG"), warn_on_stderr);
+        if (!current.fail.empty()) plan_faults(current.fail);
         state.store(phase::ready, memory_order_release);
         return current;
     }

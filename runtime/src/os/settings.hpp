@@ -23,6 +23,8 @@ struct settings {
     bool preemptexplain = false;   // preemptexplain=1: a readable account of each
     std::string_view record;  // record=FILE: what goroutines and Ps do; lives as long as the text
     int recordsize = 0;       // recordsize=N: events kept for each P; 0: the default
+    std::string_view
+        fail;  // fail=mmap@3+read%100: which calls fail (runtime/internal/may_fail.hpp); lives as long
 };
 
 /// `warn` is called with each complaint, without newline; the message dies with the call. Either

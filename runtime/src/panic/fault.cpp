@@ -19,6 +19,7 @@
 #include "runtime/internal/deep.hpp"
 #include "runtime/internal/entry.hpp"
 #include "runtime/internal/fatal.hpp"
+#include "runtime/internal/os.hpp"
 #include "runtime/src/panic/fault.hpp"
 #include "runtime/src/panic/frames.hpp"
 #include "runtime/src/panic/landing.hpp"
@@ -120,7 +121,7 @@ void explain(const siginfo_t* info, const void* context) noexcept {
 void take_default_action(int signal) noexcept {
     struct sigaction fallback {};
     fallback.sa_handler = SIG_DFL;
-    sigaction(signal, &fallback, nullptr);
+    os::sigaction(signal, &fallback, nullptr);
 }
 
 void on_fault(int signal, siginfo_t* info, void* context) {
@@ -166,7 +167,7 @@ void install_fault_handler() noexcept {
     ours.sa_sigaction = on_fault;
     ours.sa_flags = SA_SIGINFO | SA_ONSTACK;
     sigemptyset(&ours.sa_mask);
-    for (const int s : signals) sigaction(s, &ours, &previous_of(s));
+    for (const int s : signals) os::sigaction(s, &ours, &previous_of(s));
 }
 
 }  // namespace vole::detail

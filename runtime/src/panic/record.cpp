@@ -4,12 +4,14 @@
 #include <cxxabi.h>
 #include <unwind.h>
 
+#include <cstddef>
 #include <cstdlib>
 #include <memory>
 #include <new>
 #include <typeinfo>
 
 #include "runtime/internal/bubble.hpp"
+#include "runtime/internal/fatal.hpp"
 #include "runtime/internal/labels.hpp"
 #include "runtime/internal/park.hpp"
 #include "runtime/src/panic/frames.hpp"
@@ -70,18 +72,58 @@ std::string labels_of(const G* g) {
     return {text.text, text.length};
 }
 
+// What does not fit into memory is left out: the panic goes on without its text or name.
+void describe_if_possible(panic_record* r, const G* g) {
+    try {
+        describe(r);
+        if (g == nullptr) return;
+        if (name_of(g) != nullptr) r->name = name_of(g);
+        r->labels = labels_of(g);
+    } catch (const std::bad_alloc&) {
+        if (r->text.empty()) r->text = "(no memory)";  // needs none
+    }
+}
+
+// For when there is no memory for a record: as many panics may be under way then.
+class reserve {
+  public:
+    panic_record* take() noexcept {
+        for (place& p : places_) {
+            if (!p.taken.exchange(true, memory_order_acquire)) return ::new (p.memory) panic_record;
+        }
+        fatal("out of memory (panic)");
+    }
+    bool give(panic_record* r) noexcept {
+        for (place& p : places_) {
+            if (static_cast<void*>(r) != p.memory) continue;
+            r->~panic_record();
+            p.taken.store(false, memory_order_release);  // pairs with take()
+            return true;
+        }
+        return false;
+    }
+
+  private:
+    struct place {
+        alignas(panic_record) std::byte memory[sizeof(panic_record)];
+        atomic<bool> taken{false};
+    };
+    place places_[16] = {};
+};
+constinit reserve records;
+
 panic_record* make_record(void* object) {
-    auto* r = new panic_record;
+    auto* r = new (std::nothrow) panic_record;
+    if (r == nullptr) r = records.take();
     r->object = object;
     if (object != nullptr) r->exception = pointer_to(object);
-    describe(r);
-    if (const G* g = current_g(); g != nullptr) {
+    const G* g = current_g();
+    if (g != nullptr) {
         r->goroutine = g->id;
         r->parent = g->parent_id;
         r->created_at = reinterpret_cast<std::uintptr_t>(g->created_at);
-        if (name_of(g) != nullptr) r->name = name_of(g);
-        r->labels = labels_of(g);
     }
+    describe_if_possible(r, g);
     _Unwind_Backtrace(at_frame, r);
     return r;
 }
@@ -126,7 +168,7 @@ panic_record* add_reference(panic_record* r) noexcept {
 void drop_reference(panic_record* r) noexcept {
     while (r != nullptr && r->references.fetch_sub(1, memory_order_acq_rel) == 1) {
         panic_record* older = r->older;
-        delete r;
+        if (!records.give(r)) delete r;
         r = older;
     }
 }

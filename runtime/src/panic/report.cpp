@@ -20,6 +20,7 @@
 #include "runtime/internal/futex.hpp"
 #include "runtime/internal/lock.hpp"
 #include "runtime/internal/never_destroyed.hpp"
+#include "runtime/internal/os.hpp"
 #include "runtime/src/panic/frames.hpp"
 #include "runtime/src/trace/frames_text.hpp"
 #include "runtime/src/trace/record.hpp"
@@ -69,7 +70,7 @@ void write_whole(int fd, const std::string& text) noexcept {
     const char* at = text.data();
     std::size_t left = text.size();
     while (left > 0) {
-        const ssize_t n = ::write(fd, at, left);
+        const ssize_t n = os::write(fd, at, left);
         if (n < 0 && errno == EINTR) continue;
         if (n <= 0) return;
         at += n;

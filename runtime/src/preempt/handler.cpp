@@ -23,6 +23,7 @@
 
 #include "runtime/internal/entry.hpp"
 #include "runtime/internal/fatal.hpp"
+#include "runtime/internal/os.hpp"
 #include "runtime/src/sched/sched.hpp"
 
 namespace vole::inline v0::detail {
@@ -53,7 +54,7 @@ void pass_on(int signal, siginfo_t* info, void* context) noexcept {
     if (signal == SIGURG || signal == SIGCHLD || signal == SIGWINCH || signal == SIGCONT) return;
     struct sigaction fallback {};
     fallback.sa_handler = SIG_DFL;
-    sigaction(signal, &fallback, nullptr);
+    os::sigaction(signal, &fallback, nullptr);
     raise(signal);  // delivered when the handler returns
 }
 
@@ -145,7 +146,7 @@ void install_preempt_handler() {
     for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS}) {
         sigdelset(&ours.sa_mask, fault);
     }
-    if (sigaction(preempt_settings.signal, &ours, &previous) != 0) {
+    if (os::sigaction(preempt_settings.signal, &ours, &previous) != 0) {
         throw std::system_error(errno, std::generic_category(),
                                 "vole: cannot install the handler of the preemption signal");
     }
@@ -155,7 +156,7 @@ void check_preempt_handler() noexcept {
     static constinit bool said = false;
     if (said) return;
     struct sigaction now {};
-    sigaction(preempt_settings.signal, nullptr, &now);
+    os::sigaction(preempt_settings.signal, nullptr, &now);
     if ((now.sa_flags & SA_SIGINFO) != 0 && now.sa_sigaction == on_preempt_signal) return;
     said = true;
     message text;

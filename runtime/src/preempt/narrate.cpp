@@ -16,6 +16,7 @@
 #include <system_error>
 
 #include "runtime/internal/futex.hpp"
+#include "runtime/internal/os.hpp"
 #include "runtime/src/os/settings.hpp"
 #include "runtime/src/sched/sched.hpp"
 #include "runtime/src/trace/account.hpp"
@@ -256,7 +257,7 @@ void start_narrator() {
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before);
     pthread_t thread;
-    const int e = pthread_create(&thread, nullptr, narrate, nullptr);
+    const int e = os::pthread_create(&thread, nullptr, narrate, nullptr);
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
     if (e != 0) {
         throw std::system_error(

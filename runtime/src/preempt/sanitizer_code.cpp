@@ -12,6 +12,8 @@
 #include <algorithm>
 #include <string_view>
 
+#include "runtime/internal/os.hpp"
+
 namespace vole::inline v0::detail {
 
 namespace {
@@ -62,12 +64,13 @@ void add_sanitizer_code(void (*f)(std::uintptr_t lo, std::uintptr_t hi)) noexcep
     struct stat s {};
     void* file = MAP_FAILED;
     if (fstat(fd, &s) == 0) {
-        file = mmap(nullptr, static_cast<std::size_t>(s.st_size), PROT_READ, MAP_PRIVATE, fd, 0);
+        file =
+            os::mmap(nullptr, static_cast<std::size_t>(s.st_size), PROT_READ, MAP_PRIVATE, fd, 0);
     }
     close(fd);
     if (file == MAP_FAILED) return;
     const stretch code = hull(static_cast<const char*>(file));
-    munmap(file, static_cast<std::size_t>(s.st_size));
+    os::munmap(file, static_cast<std::size_t>(s.st_size));
     std::uintptr_t base = 0;
     dl_iterate_phdr(
         [](dl_phdr_info* object, std::size_t, void* out) {

@@ -16,6 +16,7 @@
 #include <cstring>
 #include <ctime>
 
+#include "runtime/internal/may_fail.hpp"
 #include "runtime/src/sched/sched.hpp"
 
 namespace vole::inline v0::detail {
@@ -29,7 +30,9 @@ int make_cpu_timer(M* m) noexcept {
     event.sigev_value.sival_ptr = m;
     event._sigev_un._tid = m->tid.load(memory_order_relaxed);
     int timer = -1;
-    if (syscall(SYS_timer_create, CLOCK_THREAD_CPUTIME_ID, &event, &timer) != 0) return -1;
+    if (may_fail<fallible::timer_create>(::syscall, SYS_timer_create, CLOCK_THREAD_CPUTIME_ID,
+                                         &event, &timer) != 0)
+        return -1;
     return timer;
 }
 
@@ -78,11 +81,13 @@ bool send_preempt_signal(M* m) noexcept {
     if (m->cpu_timer >= 0) {
         itimerspec soon{};
         soon.it_value.tv_nsec = 1;
-        sent = syscall(SYS_timer_settime, m->cpu_timer, 0, &soon, nullptr) == 0;
+        sent = may_fail<fallible::timer_settime>(::syscall, SYS_timer_settime, m->cpu_timer, 0,
+                                                 &soon, nullptr) == 0;
     } else if (!m->signal_sent.load(memory_order_relaxed) && looks_running(m)) {
         m->signal_sent.store(true, memory_order_relaxed);
-        sent = syscall(SYS_tgkill, getpid(), m->tid.load(memory_order_relaxed),
-                       preempt_settings.signal) == 0;
+        sent = may_fail<fallible::tgkill>(::syscall, SYS_tgkill, getpid(),
+                                          m->tid.load(memory_order_relaxed),
+                                          preempt_settings.signal) == 0;
     }
     if (sent) count_up(preempt_total.signals_sent);
     return sent;

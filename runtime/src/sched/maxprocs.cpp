@@ -13,6 +13,7 @@
 
 #include <vole/runtime.hpp>
 
+#include "runtime/internal/os.hpp"
 #include "runtime/src/os/cgroup.hpp"
 #include "runtime/src/os/settings.hpp"
 #include "runtime/src/sched/sched.hpp"
@@ -76,7 +77,7 @@ void update_maxprocs() noexcept {
     if (default_now() == sched.procs.load(memory_order_relaxed)) return;
     if (updating.exchange(true, memory_order_acq_rel)) return;
     pthread_t thread;
-    if (pthread_create(&thread, nullptr, update_thread, nullptr) == 0) {
+    if (os::pthread_create(&thread, nullptr, update_thread, nullptr) == 0) {
         pthread_detach(thread);
     } else {
         updating.store(false, memory_order_relaxed);  // the next second tries again

@@ -9,6 +9,7 @@
 
 #include "runtime/internal/deep.hpp"
 #include "runtime/internal/entry.hpp"
+#include "runtime/internal/os.hpp"
 #include "runtime/src/sched/sched.hpp"
 
 namespace vole::inline v0::detail {
@@ -66,7 +67,7 @@ constinit atomic<std::uint64_t> taken_without_p{0};
 
 void* from_malloc(std::size_t bytes) noexcept {
     void* object = nullptr;
-    deep([&] { object = std::malloc(bytes); });
+    deep([&] { object = os::malloc(bytes); });
     return object;
 }
 
@@ -74,7 +75,7 @@ void* from_malloc(std::size_t bytes) noexcept {
 std::uint32_t several_from_malloc(std::size_t bytes, void** to, std::uint32_t most) noexcept {
     std::uint32_t n = 0;
     deep([&] {
-        while (n < most && (to[n] = std::malloc(bytes)) != nullptr) ++n;
+        while (n < most && (to[n] = os::malloc(bytes)) != nullptr) ++n;
     });
     return n;
 }

@@ -14,6 +14,7 @@
 #include "runtime/internal/deep.hpp"
 #include "runtime/internal/explore.hpp"
 #include "runtime/internal/fatal.hpp"
+#include "runtime/internal/os.hpp"
 #include "runtime/src/os/permanent.hpp"
 #include "runtime/src/panic/frames.hpp"
 #include "runtime/src/panic/goexit.hpp"
@@ -199,7 +200,7 @@ spawn_ticket spawn_begin(const go_options& opts, std::size_t size, std::size_t a
     void* storage = g->inline_closure;
     if (size > inline_closure_bytes || align > inline_closure_align) [[unlikely]] {
         const std::size_t a = align < alignof(std::max_align_t) ? alignof(std::max_align_t) : align;
-        deep([&] { storage = std::aligned_alloc(a, (size + a - 1) / a * a); });
+        deep([&] { storage = os::aligned_alloc(a, (size + a - 1) / a * a); });
         g->closure_on_heap = true;
         g->heap_closure = storage;
     }

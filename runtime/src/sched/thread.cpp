@@ -13,6 +13,7 @@
 #include <system_error>
 
 #include "runtime/internal/fatal.hpp"
+#include "runtime/internal/os.hpp"
 #include "runtime/src/os/permanent.hpp"
 #include "runtime/src/sched/sanitizer.hpp"
 #include "runtime/src/sched/sched.hpp"
@@ -66,7 +67,7 @@ int create_thread(void* (*main)(void*), void* arg) noexcept {
     if (const int e = pthread_attr_init(&attr); e != 0) return e;
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     pthread_t thread;
-    const int e = pthread_create(&thread, &attr, main, arg);
+    const int e = os::pthread_create(&thread, &attr, main, arg);
     pthread_attr_destroy(&attr);
     return e;
 }

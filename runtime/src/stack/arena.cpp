@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <span>
 
+#include "runtime/internal/os.hpp"
+
 #if !defined(MADV_GUARD_INSTALL)
 #define MADV_GUARD_INSTALL 102
 #endif
@@ -22,14 +24,14 @@ constexpr int reserve_flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
 
 void* map(std::size_t bytes, int protection) noexcept {
     const int saved = errno;
-    void* p = mmap(nullptr, bytes, protection, reserve_flags, -1, 0);
+    void* p = os::mmap(nullptr, bytes, protection, reserve_flags, -1, 0);
     errno = saved;
     return p == MAP_FAILED ? nullptr : p;
 }
 
 bool advise(void* p, std::size_t bytes, int advice) noexcept {
     const int saved = errno;
-    const bool ok = madvise(p, bytes, advice) == 0;
+    const bool ok = os::madvise(p, bytes, advice) == 0;
     errno = saved;
     return ok;
 }
@@ -37,7 +39,7 @@ bool advise(void* p, std::size_t bytes, int advice) noexcept {
 // Under RLIMIT_AS a region takes an eighth of the limit at most: the rest belongs to the program.
 std::uint32_t slots_that_fit(std::uint32_t wanted, std::size_t slot_bytes) noexcept {
     rlimit limit{};
-    if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return wanted;
+    if (os::getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return wanted;
     const auto fit = limit.rlim_cur / 8 / slot_bytes;
     // Whole pages.
     return static_cast<std::uint32_t>(std::clamp<rlim_t>(fit & ~rlim_t{1}, 2, wanted));
@@ -55,7 +57,7 @@ bool stack_arena::add_region() noexcept {
         auto* free_slots =
             static_cast<std::uint32_t*>(map(slots * sizeof(std::uint32_t), PROT_READ | PROT_WRITE));
         if (free_slots == nullptr) {
-            munmap(base, bytes);
+            os::munmap(base, bytes);
             continue;
         }
         // Without this a touched stack may cost a huge page instead of a small one.
@@ -81,7 +83,7 @@ bool stack_arena::ensure(std::uint64_t slots) noexcept {
         const std::uint32_t n = std::min(commit_slots, r.slots - r.committed);
         char* const fresh = r.base + r.committed * slot_bytes_;
         const int saved = errno;
-        const int failed = mprotect(fresh, n * slot_bytes_, PROT_READ | PROT_WRITE);
+        const int failed = os::mprotect(fresh, n * slot_bytes_, PROT_READ | PROT_WRITE);
         errno = saved;
         if (failed != 0) return false;
         advise(fresh, n * slot_bytes_, MADV_DODUMP);
@@ -102,7 +104,7 @@ void stack_arena::install_guard(char* lo) noexcept {
     }
     if (kind == guard_kind::mprotect) {
         const bool within = mprotected_.fetch_add(1, memory_order_relaxed) < mprotect_budget;
-        if (within && mprotect(lo, guard_bytes_, PROT_NONE) == 0) return;
+        if (within && os::mprotect(lo, guard_bytes_, PROT_NONE) == 0) return;
         guards_.store(guard_kind::canary, memory_order_relaxed);
     }
     // The canary needs no page of its own here: it is written by the first goroutine that runs.
@@ -225,7 +227,7 @@ void stack_arena::trim_deep(region& r) noexcept {
         for (std::uint32_t k = 0; k < n; ++k) {
             unsigned char in_memory[slot_limit / page];
             char* from = r.base + slots[k] * slot_bytes_ + guard_bytes_;
-            if (mincore(from, deep, in_memory) != 0) continue;
+            if (os::mincore(from, deep, in_memory) != 0) continue;
             if (std::any_of(in_memory, in_memory + deep / page,
                             [](unsigned char b) { return (b & 1) != 0; })) {
                 advise(from, deep, MADV_DONTNEED);
@@ -267,11 +269,11 @@ char* stack_arena::map_custom(std::size_t bytes) noexcept {
     advise(lo, bytes, MADV_NOHUGEPAGE);
     // No canary for these: without a guard there is no mapping.
     const int saved = errno;
-    const bool guarded =
-        advise(lo, guard_bytes_, MADV_GUARD_INSTALL) || mprotect(lo, guard_bytes_, PROT_NONE) == 0;
+    const bool guarded = advise(lo, guard_bytes_, MADV_GUARD_INSTALL) ||
+                         os::mprotect(lo, guard_bytes_, PROT_NONE) == 0;
     errno = saved;
     if (!guarded) {
-        munmap(lo, bytes);
+        os::munmap(lo, bytes);
         return nullptr;
     }
     reserved_.fetch_add(bytes, memory_order_relaxed);
@@ -281,7 +283,7 @@ char* stack_arena::map_custom(std::size_t bytes) noexcept {
 
 void stack_arena::unmap_custom(char* lo, std::size_t bytes) noexcept {
     const int saved = errno;
-    munmap(lo, bytes);
+    os::munmap(lo, bytes);
     errno = saved;
     reserved_.fetch_sub(bytes, memory_order_relaxed);
     custom_.fetch_sub(bytes, memory_order_relaxed);

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstdlib>
 
+#include "runtime/internal/os.hpp"
 #include "runtime/src/sched/sched.hpp"
 #include "runtime/src/stack/grow.hpp"
 
@@ -55,7 +56,7 @@ void allocate(void* arg) noexcept {
     const std::size_t whole =
         (sizeof(dynamic_block) + align + r->bytes + align - 1) / align * align;
     const int saved = errno;
-    auto* b = static_cast<dynamic_block*>(std::aligned_alloc(align, whole));
+    auto* b = static_cast<dynamic_block*>(os::aligned_alloc(align, whole));
     errno = saved;
     if (b == nullptr) report_no_stack_memory(r->g, r->bytes);
     b->next = s->dynamic;

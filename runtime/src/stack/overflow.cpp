@@ -12,6 +12,7 @@
 
 #include "runtime/internal/bubble.hpp"
 #include "runtime/internal/fatal.hpp"
+#include "runtime/internal/os.hpp"
 #include "runtime/src/panic/fault.hpp"
 #include "runtime/src/sched/sched.hpp"
 #include "runtime/src/stack/segment.hpp"
@@ -52,12 +53,12 @@ std::size_t signal_stack_bytes() noexcept {
 
 void* install_signal_stack() noexcept {
     const std::size_t bytes = signal_stack_bytes();
-    void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void* p = os::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED) return nullptr;  // then an overflow ends the process without a word
     stack_t stack{};
     stack.ss_sp = p;
     stack.ss_size = bytes;
-    sigaltstack(&stack, nullptr);
+    os::sigaltstack(&stack, nullptr);
     return p;
 }
 
@@ -65,8 +66,8 @@ void remove_signal_stack(void* p) noexcept {
     if (p == nullptr) return;
     stack_t off{};
     off.ss_flags = SS_DISABLE;
-    sigaltstack(&off, nullptr);
-    munmap(p, signal_stack_bytes());
+    os::sigaltstack(&off, nullptr);
+    os::munmap(p, signal_stack_bytes());
 }
 
 }  // namespace vole::detail

@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "runtime/internal/membarrier.hpp"
+#include "runtime/internal/os.hpp"
 #include "runtime/src/sched/sanitizer.hpp"
 #include "runtime/src/sched/sched.hpp"
 #include "runtime/src/stack/grow.hpp"
@@ -67,7 +68,7 @@ VOLE_NO_TSAN std::uint64_t release_below(const stack_segment* s, const char* sp)
     const std::uintptr_t to = (reinterpret_cast<std::uintptr_t>(sp) - margin) & ~(page - 1);
     if (to <= from) return 0;
     const int saved = errno;
-    const bool ok = madvise(reinterpret_cast<void*>(from), to - from, MADV_DONTNEED) == 0;
+    const bool ok = os::madvise(reinterpret_cast<void*>(from), to - from, MADV_DONTNEED) == 0;
     errno = saved;
     return ok ? to - from : 0;
 }

@@ -8,6 +8,7 @@
 
 #include "runtime/internal/fatal.hpp"
 #include "runtime/internal/lock.hpp"
+#include "runtime/internal/os.hpp"
 #include "runtime/internal/park.hpp"
 #include "runtime/src/os/settings.hpp"
 #include "runtime/src/sched/sched.hpp"
@@ -47,8 +48,8 @@ void abandon_stack(const G* g, stack_segment* old, const stack_segment* fresh) n
                     reinterpret_cast<std::uintptr_t>(fresh->end()), g->id, fresh->copies};
     const int saved = errno;
     // Nobody reads it again: only its addresses stay taken.
-    madvise(old->lo, entry.hi - entry.lo, MADV_DONTNEED);
-    mprotect(reinterpret_cast<void*>(entry.lo), entry.hi - entry.lo, PROT_NONE);
+    os::madvise(old->lo, entry.hi - entry.lo, MADV_DONTNEED);
+    os::mprotect(reinterpret_cast<void*>(entry.lo), entry.hi - entry.lo, PROT_NONE);
     bool full = false;
     {
         lock_guard held(mu);

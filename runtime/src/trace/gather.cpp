@@ -10,6 +10,7 @@
 #include <vole/runtime.hpp>
 
 #include "runtime/internal/bubble.hpp"
+#include "runtime/internal/os.hpp"
 #include "runtime/src/sched/sanitizer.hpp"
 #include "runtime/src/stack/reclaim.hpp"
 
@@ -72,7 +73,7 @@ gathering::gathering(std::span<const std::uint64_t> known) : known_(known) {
 gathering::~gathering() { release(); }
 
 void gathering::release() noexcept {
-    if (memory_ != nullptr) munmap(memory_, bytes_);
+    if (memory_ != nullptr) os::munmap(memory_, bytes_);
     memory_ = nullptr;
 }
 
@@ -123,8 +124,8 @@ bool gathering::make_room(std::size_t goroutines, std::size_t name_bytes) noexce
     const std::size_t walk_bytes = walks * sizeof(frame_list);
     const std::size_t counter_bytes = kinds * sizeof(std::uint16_t);
     bytes_ = list_bytes + walk_bytes + counter_bytes + name_bytes;
-    void* memory = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* memory = os::mmap(nullptr, bytes_, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED) return false;
     memory_ = static_cast<char*>(memory);
     goroutines_ = reinterpret_cast<seen_goroutine*>(memory_);

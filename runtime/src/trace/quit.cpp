@@ -10,6 +10,7 @@
 
 #include <vole/runtime.hpp>
 
+#include "runtime/internal/os.hpp"
 #include "runtime/src/sched/sched.hpp"
 #include "runtime/src/trace/frames_text.hpp"
 #include "runtime/src/trace/record.hpp"
@@ -62,7 +63,7 @@ void install_quit_handler() noexcept {
     ours.sa_sigaction = on_quit;
     ours.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
     sigemptyset(&ours.sa_mask);
-    sigaction(SIGQUIT, &ours, &previous);
+    os::sigaction(SIGQUIT, &ours, &previous);
 }
 
 }  // namespace vole::detail

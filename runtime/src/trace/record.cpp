@@ -38,6 +38,7 @@
 
 #include "runtime/internal/deep.hpp"
 #include "runtime/internal/membarrier.hpp"
+#include "runtime/internal/os.hpp"
 #include "runtime/src/sched/sched.hpp"
 
 namespace vole::inline v0::detail {
@@ -127,12 +128,12 @@ bool map_ring(ring& r) noexcept {
     const std::uint64_t n = wanted_capacity;
     slot* old = r.slots.load(memory_order_relaxed);
     if (old != nullptr && r.capacity == n) return true;
-    if (old != nullptr) munmap(old, r.capacity * sizeof(slot));
+    if (old != nullptr) os::munmap(old, r.capacity * sizeof(slot));
     r.slots.store(nullptr, memory_order_relaxed);
     r.capacity = 0;
     const int saved = errno;
-    void* memory = mmap(nullptr, n * sizeof(slot), PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* memory = os::mmap(nullptr, n * sizeof(slot), PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     errno = saved;
     if (memory == MAP_FAILED) return false;
     r.capacity = n;

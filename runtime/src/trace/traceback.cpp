@@ -11,6 +11,7 @@
 
 #include "runtime/internal/bubble.hpp"
 #include "runtime/internal/labels.hpp"
+#include "runtime/internal/os.hpp"
 #include "runtime/src/sched/sanitizer.hpp"
 #include "runtime/src/stack/grow.hpp"
 #include "runtime/src/trace/look.hpp"
@@ -87,11 +88,11 @@ class profile {
 
     profile() noexcept {
         void* memory =
-            mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+            os::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (memory != MAP_FAILED) groups_ = static_cast<group*>(memory);
     }
     ~profile() {
-        if (groups_ != nullptr) munmap(groups_, bytes);
+        if (groups_ != nullptr) os::munmap(groups_, bytes);
     }
     profile(const profile&) = delete;
     profile& operator=(const profile&) = delete;

@@ -11,6 +11,7 @@
 #include <vole/sync.hpp>
 
 #include "runtime/internal/fatal.hpp"
+#include "runtime/internal/os.hpp"
 
 namespace vole::inline v0::detail {
 
@@ -91,7 +92,7 @@ void write_replay(int) {
         text << "\n";
         text.write_to(STDERR_FILENO);
     }
-    sigaction(SIGABRT, &before, nullptr);
+    os::sigaction(SIGABRT, &before, nullptr);
     // abort() raises it once more if this returns.
 }
 
@@ -103,12 +104,12 @@ abort_note::abort_note() {
     struct sigaction mine {};
     mine.sa_handler = write_replay;
     mine.sa_flags = SA_ONSTACK;
-    sigaction(SIGABRT, &mine, &before);
+    os::sigaction(SIGABRT, &mine, &before);
 }
 
 abort_note::~abort_note() {
     const std::lock_guard held(installed_mu);
-    if (--installed == 0) sigaction(SIGABRT, &before, nullptr);
+    if (--installed == 0) os::sigaction(SIGABRT, &before, nullptr);
 }
 
 }  // namespace vole::detail

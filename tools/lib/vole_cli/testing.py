@@ -22,14 +22,14 @@ import catch2
 from console import EXIT_USAGE, Failure, Stopwatch, environment, say, shown
 
 SUITES = ("unit", "behaviour", "panic", "time", "synctest", "explore", "net", "growth", "preempt", "stress",
-          "proof", "fuzz", "death", "race", "gdb", "examples", "layers", "model", "consumer", "arch")
+          "proof", "faults", "fuzz", "death", "race", "gdb", "examples", "layers", "model", "consumer", "arch")
 CATCH2_PROGRAMS = ("vole-unit", "vole-behaviour", "vole-stress", "vole-death", "vole-race", "vole-arch",
                    "vole-panic", "vole-panic-faults",
                    "vole-time", "vole-time-wall", "vole-time-simulated", "vole-synctest", "vole-explore", "vole-net",
                    "vole-net-fake", "vole-net-kqueue",
                    "vole-growth", "vole-growth-arm64", "vole-growth-copying", "vole-preempt",
                    "vole-preempt-O0", "vole-preempt-O3", "vole-preempt-growing", "vole-net-examples",
-                   "vole-proof", "vole-proof-copying")
+                   "vole-proof", "vole-proof-copying", "vole-faults")
 # These are about the sources, not about what a compiler made of them: gcc, native, once.
 SOURCE_SUITES = ("layers", "model", "consumer")
 # Native, and not under sanitizers: see test/gdb/meson.build.
