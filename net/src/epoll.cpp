@@ -61,7 +61,7 @@ int add(int fd, std::uint64_t token) noexcept {
 
 void remove(int fd) noexcept {
     epoll_event unused{};
-    epoll_ctl(epoll_fd, EPOLL_CTL_DEL, fd, &unused);
+    tell(epoll_fd, EPOLL_CTL_DEL, fd, &unused);
 }
 
 // Limits of less than a millisecond are worth a newer call: 1 ms is what the old one would round them up to.

@@ -34,6 +34,7 @@ inline constexpr auto sigaltstack = as_fallible<fallible::sigaltstack>(::sigalts
 
 inline constexpr auto open = as_fallible<fallible::open>(::open);
 inline constexpr auto read = as_fallible<fallible::read>(::read);
+inline constexpr auto pread = as_fallible<fallible::read>(::pread);
 inline constexpr auto write = as_fallible<fallible::write>(::write);
 inline constexpr auto close = as_fallible<fallible::close>(::close);
 inline constexpr auto fcntl = as_fallible<fallible::fcntl>(::fcntl);

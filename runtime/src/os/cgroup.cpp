@@ -170,7 +170,7 @@ void for_each_line(const char* path, Sink& sink) noexcept {
 /// The whole of a small file from offset 0, as the kernel renders it now; empty if it can not be had.
 std::string_view reread(int fd, std::array<char, 64>& buffer) noexcept {
     for (;;) {
-        const ssize_t n = ::pread(fd, buffer.data(), buffer.size(), 0);
+        const ssize_t n = os::pread(fd, buffer.data(), buffer.size(), 0);
         if (n >= 0) {
             return {buffer.data(), static_cast<std::size_t>(n)};
         }

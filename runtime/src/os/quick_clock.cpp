@@ -1,5 +1,6 @@
 // See quick_clock.hpp.
 #include "runtime/internal/quick_clock.hpp"
+#include "runtime/internal/os.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -38,12 +39,12 @@ sample take_sample(std::uint64_t rate) noexcept {
 
 // Asked on amd64 only: arm64's counter is too coarse to tell how long a reading took, and the kernel's clock is as cheap.
 [[maybe_unused]] bool kernel_trusts_ticks() noexcept {
-    const int fd = open("/sys/devices/system/clocksource/clocksource0/current_clocksource",
-                        O_RDONLY | O_CLOEXEC);
+    const int fd = os::open("/sys/devices/system/clocksource/clocksource0/current_clocksource",
+                            O_RDONLY | O_CLOEXEC);
     if (fd < 0) return false;
     char text[64] = {};
-    const ssize_t n = read(fd, text, sizeof(text) - 1);
-    close(fd);
+    const ssize_t n = os::read(fd, text, sizeof(text) - 1);
+    os::close(fd);
     if (n <= 0) return false;
     const std::string_view name(text, std::strcspn(text, "\n"));
     return name == "tsc";

@@ -12,6 +12,7 @@
 #include <vole/runtime.hpp>
 
 #include "runtime/internal/deep.hpp"
+#include "runtime/internal/write_all.hpp"
 #include "runtime/src/sched/sched.hpp"
 #include "runtime/src/sched/status.hpp"
 #include "runtime/src/trace/record.hpp"
@@ -48,14 +49,7 @@ message& message::hex(std::uint64_t n) noexcept {
 
 void message::write_to(int fd) noexcept {
     const int saved = errno;
-    const char* at = text_;
-    while (size_ > 0) {
-        const ssize_t n = write(fd, at, size_);
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) break;
-        at += n;
-        size_ -= static_cast<unsigned>(n);
-    }
+    (void)write_all(fd, text_, size_);
     errno = saved;
     size_ = 0;
     text_[0] = '\0';

@@ -20,7 +20,7 @@
 #include "runtime/internal/futex.hpp"
 #include "runtime/internal/lock.hpp"
 #include "runtime/internal/never_destroyed.hpp"
-#include "runtime/internal/os.hpp"
+#include "runtime/internal/write_all.hpp"
 #include "runtime/src/panic/frames.hpp"
 #include "runtime/src/trace/frames_text.hpp"
 #include "runtime/src/trace/record.hpp"
@@ -66,18 +66,6 @@ class turn {
     turn& operator=(const turn&) = delete;
 };
 
-void write_whole(int fd, const std::string& text) noexcept {
-    const char* at = text.data();
-    std::size_t left = text.size();
-    while (left > 0) {
-        const ssize_t n = os::write(fd, at, left);
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) return;
-        at += n;
-        left -= static_cast<std::size_t>(n);
-    }
-}
-
 std::string report_of(const panic_record* r) {
     std::string text = panic_lines(r);
     if (!r->detail.empty()) text += r->detail + "\n";
@@ -92,7 +80,8 @@ std::string report_of(const panic_record* r) {
 
 void write_default(const panic_record* r) {
     const turn mine;
-    write_whole(2, report_of(r) + "\n");
+    const std::string text = report_of(r) + "\n";
+    (void)write_all(2, text.data(), text.size());
     if (level() >= traceback_level::all) write_traceback(2, traceback_scope::all);
 }
 

@@ -59,15 +59,15 @@ stretch hull(const char* file) noexcept {
 }  // namespace
 
 void add_sanitizer_code(void (*f)(std::uintptr_t lo, std::uintptr_t hi)) noexcept {
-    const int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    const int fd = os::open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
     if (fd < 0) return;
     struct stat s {};
     void* file = MAP_FAILED;
-    if (fstat(fd, &s) == 0) {
+    if (os::fstat(fd, &s) == 0) {
         file =
             os::mmap(nullptr, static_cast<std::size_t>(s.st_size), PROT_READ, MAP_PRIVATE, fd, 0);
     }
-    close(fd);
+    os::close(fd);
     if (file == MAP_FAILED) return;
     const stretch code = hull(static_cast<const char*>(file));
     os::munmap(file, static_cast<std::size_t>(s.st_size));

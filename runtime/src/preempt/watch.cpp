@@ -21,6 +21,7 @@
 #include <ctime>
 
 #include "runtime/internal/fatal.hpp"
+#include "runtime/internal/os.hpp"
 #include "runtime/src/sched/sanitizer.hpp"
 #include "runtime/src/sched/sched.hpp"
 
@@ -45,11 +46,11 @@ std::int64_t cpu_time(int tid) noexcept {
 char thread_state(int tid) noexcept {
     message path;
     path << "/proc/self/task/" << static_cast<std::uint64_t>(tid) << "/stat";
-    const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    const int fd = os::open(path.c_str(), O_RDONLY | O_CLOEXEC);
     if (fd < 0) return 0;
     char text[128];
-    const ssize_t n = read(fd, text, sizeof(text) - 1);
-    close(fd);
+    const ssize_t n = os::read(fd, text, sizeof(text) - 1);
+    os::close(fd);
     if (n <= 0) return 0;
     text[n] = '\0';
     const char* bracket = std::strrchr(text, ')');

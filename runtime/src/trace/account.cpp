@@ -8,13 +8,14 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "runtime/internal/write_all.hpp"
 #include "runtime/src/trace/symbols.hpp"
 
 namespace vole::inline v0::detail {
 
 account::~account() {
     const int saved = errno;
-    [[maybe_unused]] const ssize_t n = write(2, text_, size_);  // nothing can be done about it
+    (void)write_all(2, text_, size_);  // nothing can be done about it
     errno = saved;
 }
 

@@ -11,6 +11,7 @@
 
 #include <vole/detail/atomic.hpp>
 
+#include "runtime/internal/write_all.hpp"
 #include "runtime/src/trace/symbols.hpp"
 
 namespace vole::inline v0::detail {
@@ -58,14 +59,7 @@ void fd_text::put(void* self, const char* s, std::size_t n) {
 
 void fd_text::flush() noexcept {
     const int saved = errno;
-    const char* at = text_;
-    while (size_ > 0) {
-        const ssize_t n = write(fd_, at, size_);
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) break;
-        at += n;
-        size_ -= static_cast<std::size_t>(n);
-    }
+    (void)write_all(fd_, text_, size_);
     size_ = 0;
     errno = saved;
 }

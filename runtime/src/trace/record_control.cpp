@@ -10,6 +10,7 @@
 #include <ctime>
 
 #include "runtime/internal/fatal.hpp"
+#include "runtime/internal/write_all.hpp"
 #include "runtime/src/os/settings.hpp"
 #include "runtime/src/sched/sched.hpp"
 #include "runtime/src/trace/record.hpp"
@@ -41,22 +42,14 @@ bool begin_if_quiet() noexcept VOLE_EXCLUDES(sched.mu) {
 }
 
 bool write_to_fd(void* fd, const void* bytes, std::size_t n) {
-    const char* at = static_cast<const char*>(bytes);
-    while (n != 0) {
-        const ssize_t wrote = write(*static_cast<const int*>(fd), at, n);
-        if (wrote < 0 && errno == EINTR) continue;
-        if (wrote <= 0) return false;
-        at += wrote;
-        n -= static_cast<std::size_t>(wrote);
-    }
-    return true;
+    return write_all(*static_cast<const int*>(fd), bytes, n);
 }
 
 bool write_file(const char* file, std::uint64_t flags) noexcept {
-    int fd = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    int fd = os::open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (fd < 0) return false;
     const bool good = emit_recording(flags, write_to_fd, &fd);
-    return close(fd) == 0 && good;
+    return os::close(fd) == 0 && good;
 }
 
 // A thread that is half through an event may be the one that died, or have been stopped.

@@ -17,7 +17,7 @@
 #include "runtime/internal/deep.hpp"
 #include "runtime/internal/explore.hpp"
 #include "runtime/internal/fatal.hpp"
-#include "runtime/internal/os.hpp"
+#include "runtime/internal/write_all.hpp"
 #include "time/src/explore/explored_run.hpp"
 #include "time/src/explore/report.hpp"
 #include "time/src/test_bubble.hpp"
@@ -167,11 +167,7 @@ class shortener {
 // ---- the report -------------------------------------------------------------------------------
 
 void write(const std::string& text) noexcept {
-    for (std::size_t at = 0; at < text.size();) {
-        const ssize_t n = os::write(STDERR_FILENO, text.data() + at, text.size() - at);
-        if (n <= 0) return;
-        at += static_cast<std::size_t>(n);
-    }
+    (void)write_all(STDERR_FILENO, text.data(), text.size());
 }
 
 void report(const one_run& run, std::uint64_t tried, const std::string& found) {
