@@ -98,18 +98,16 @@ void udp() {
 }
 
 void local_sockets() {
-    const std::string path = "vole-faulted-" + std::to_string(::getpid());
-    const std::string at = "/tmp/" + path;
-    {
-        net::unix_listener l = net::listen_unix(endpoint::local(at));
-        limit(l);
-        net::conn a = net::dial_unix(endpoint::local(at));
-        net::conn b = l.accept();
-        limit(a);
-        limit(b);
-        carries(a, b, "locally");
-    }
-    ::unlink(at.c_str());
+    // In the working directory; not that of an earlier process which was stopped.
+    static const std::string at = "vole-faulted-" + std::to_string(::getpid()) + "-" +
+                                  std::to_string(clock::now().time_since_epoch().count());
+    net::unix_listener l = net::listen_unix(endpoint::local(at));
+    limit(l);
+    net::conn a = net::dial_unix(endpoint::local(at));
+    net::conn b = l.accept();
+    limit(a);
+    limit(b);
+    carries(a, b, "locally");
 }
 
 void pipes() {

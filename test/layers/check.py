@@ -136,6 +136,19 @@ def check_assembly(tree):
                 yield f"{name}:{line}: {what} outside {rules.ASSEMBLY_HOME}"
 
 
+def check_calls(tree):
+    free = re.compile(r"(?<![\w.>:])(?:::|std::)?(" + "|".join(rules.FALLIBLE) + r")\(|"
+                      r"(?<![\w>])::(" + "|".join(rules.FALLIBLE_QUALIFIED) + r")\(")
+    for name in tree.cxx_files():
+        if not re.match(r"(runtime|sync|time|net)/(src|internal)/", name):
+            continue
+        text = COMMENT.sub(lambda m: "\n" * m[0].count("\n"), tree.text(name))
+        for match in free.finditer(text):
+            line = text.count("\n", 0, match.start()) + 1
+            what = match[1] or match[2]
+            yield f"{name}:{line}: {what} is called directly; os::{what} can be made to fail"
+
+
 def check_readmes(tree):
     folders = {Path(f).parent.as_posix() for f in tree.files}
     folders |= {p.as_posix() for folder in folders for p in Path(folder).parents}
@@ -177,6 +190,7 @@ def check_selfcontained(tree, compiler):
 CHECKS = {
     "includes": check_includes,
     "assembly": check_assembly,
+    "calls": check_calls,
     "readmes": check_readmes,
     "sizes": check_sizes,
     "selfcontained": check_selfcontained,

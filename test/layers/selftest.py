@@ -21,7 +21,9 @@ GOOD = {
     "runtime/src/sched/sched.cpp": '#include "runtime/internal/park.hpp"\n'
                                    '#include <net/if.h>\n'
                                    'inline void barrier() { asm volatile("" ::: "memory"); }\n'
-                                   '// asm("movq %rax, %rbx") in a comment is none\n',
+                                   '// asm("movq %rax, %rbx") in a comment is none\n'
+                                   'inline void g(file& f) { os::mmap(f); f.close(); os::close(1); }\n'
+                                   'inline void h() { net::close(1); take(::close, 1); } // mmap(1)\n',
     "sync/README.md": "x\n",
     "sync/include/vole/chan.hpp": "#pragma once\n#include <vole/runtime.hpp>\n",
     "time/README.md": "x\n",
@@ -61,6 +63,10 @@ CASES = [
     ("intrinsic", "assembly", "sync/src/a.cpp", "void f() { __builtin_ia32_pause(); }\n",
      "intrinsic"),
     ("assembly file", "assembly", "runtime/src/a.S", "nop\n", "assembly file"),
+    ("a call past the table", "calls", "runtime/src/a.cpp", "void f() { p = mmap(nullptr, 1); }\n",
+     "mmap is called directly"),
+    ("a qualified call past the table", "calls", "net/src/a.cpp", "void f() { ::close(fd); }\n",
+     "close is called directly"),
     ("no README", "readmes", "net/README.md", None, "net: no README.md"),
     ("new folder without README", "readmes", "test/fuzz/a.cpp", "\n", "test/fuzz: no README.md"),
     ("empty README", "readmes", "net/README.md", "\n", "empty"),

@@ -133,6 +133,8 @@ def _parser():
                       help="may be given several times, or a comma list; default: all")
     test.add_argument("--repeat", type=_positive, default=1, metavar="N", help="run N times")
     test.add_argument("--long", action="store_true", help="long form of the stress tests")
+    test.add_argument("--fail-calls", action="store_true",
+                      help="have system calls fail now and then in ways that nobody may notice")
     _add_build_options(test)
     test.add_argument("-v", "--verbose", action="store_true", help="name the passed tests too")
     test.add_argument("selection", nargs="*", metavar="SELECTION")
@@ -192,7 +194,7 @@ def _build(arguments):
 def _test(arguments):
     suites = [name for given in arguments.suite for name in given.split(",") if name]
     return testing.test(_config(arguments), suites, arguments.repeat, arguments.long,
-                        arguments.selection, arguments.verbose)
+                        arguments.selection, arguments.verbose, arguments.fail_calls)
 
 
 def _split_run(words):

@@ -32,10 +32,18 @@ CATCH2_PROGRAMS = ("vole-unit", "vole-behaviour", "vole-stress", "vole-death", "
                    "vole-proof", "vole-proof-copying", "vole-faults")
 # These are about the sources, not about what a compiler made of them: gcc, native, once.
 SOURCE_SUITES = ("layers", "model", "consumer")
+# What proves by machine: `--suite proof --long` means all of it.
+PROOF_SUITES = ("proof", "explore", "model", "faults", "fuzz")
 # Native, and not under sanitizers: see test/gdb/meson.build.
 PLAIN_SUITES = ("gdb",)
 # Under the thread sanitizer: see test/race/meson.build.
 THREAD_SUITES = ("race",)
+# For --fail-calls: what may fail now and then without anybody's noticing (test/faults/README.md), one call in so many.
+HARMLESS_FAULTS = (
+    ("send", 5, ""), ("recv", 5, ""), ("read", 7, ""), ("write", 7, ""), ("writev", 5, ""),
+    ("accept", 3, ":4"), ("sendfile", 4, ":4"), ("splice", 4, ":4"),  # EINTR; what else they say is reported
+    ("poll_wait", 7, ""), ("poll_look", 5, ""), ("futex_wait", 5, ""), ("timer_settime", 10, ""),
+    ("close", 5, ""), ("munmap", 5, ""), ("mincore", 3, ""), ("getrlimit", 2, ""))
 SKIPPED = 77  # exit status of a test that cannot run here; its last line says why
 LONG_FACTOR = 60
 # Seconds that one test case may take before it is called hung, and the most that is made of it where
@@ -73,7 +81,13 @@ def sanitizer_environment(config):
             for name, value in options.items() if value}
 
 
-def test_environment(config, long):
+def faults_of_round(number):
+    """VOLE_DEBUG for a round of --fail-calls: other calls each time."""
+    plans = "+".join(f"{row}%{one_in}/{number}{error}" for row, one_in, error in HARMLESS_FAULTS)
+    return ",".join(filter(None, (os.environ.get("VOLE_DEBUG"), "fail=" + plans)))
+
+
+def test_environment(config, long, fault_round=0):
     env = {
         "VOLE_TEST_WRAPPER": shlex.join(config.wrapper),
         "VOLE_TEST_SLOWDOWN": str(slowdown(config)),
@@ -81,6 +95,8 @@ def test_environment(config, long):
     }
     if long:
         env["VOLE_TEST_LONG"] = "1"
+    if fault_round:
+        env["VOLE_DEBUG"] = faults_of_round(fault_round)
     return {**env, **sanitizer_environment(config)}
 
 
@@ -94,9 +110,10 @@ def check_suites(names):
             raise Failure(f"unknown suite '{name}'; known: {', '.join(SUITES)}", EXIT_USAGE)
 
 
-def suites_for(config, asked):
+def suites_for(config, asked, long=False):
     if asked:
-        return list(asked)
+        more = PROOF_SUITES if long and "proof" in asked else ()
+        return list(dict.fromkeys((*asked, *more)))
     plain = not config.arch and not config.sanitize
     left_out = () if config == builds.Config() else SOURCE_SUITES
     left_out += () if plain else PLAIN_SUITES
@@ -120,14 +137,18 @@ def _is_catch2(test):
 class Run:
     """One `vole test`: what to run, how, and what came of it."""
 
-    def __init__(self, config, suites, repeat, long, selection, verbose):
-        self.config, self.suites, self.repeat = config, suites, repeat
+    def __init__(self, config, suites, repeat, long, selection, verbose, faults):
+        self.config, self.suites, self.repeat, self.faults = config, suites, repeat, faults
+        self.round = 1
         self.long, self.selection, self.verbose = long, selection, verbose
         self.tallies = {suite: Tally() for suite in suites}
         self.tests = builds.introspect(config, "tests")
 
     def tests_of(self, suite):
         return [t for t in self.tests if suite in _suites_of(t)]
+
+    def environment(self):
+        return test_environment(self.config, self.long, self.round if self.faults else 0)
 
     def again(self, suite, name=""):
         """A command line that repeats this."""
@@ -140,6 +161,8 @@ class Run:
             words += ["--sanitize", ",".join(self.config.sanitize)]
         if self.long:
             words.append("--long")
+        if self.faults:
+            words.append("--fail-calls")
         return shown([*words, name] if name else words)
 
     def record(self, suite, name, passed, detail, again):
@@ -171,7 +194,7 @@ class Run:
                 self._run_plain(suite, test)
 
     def _run_catch2(self, suite, test, selection):
-        env = {**test["env"], **test_environment(self.config, self.long)}
+        env = {**test["env"], **self.environment()}
         outcome = catch2.run(
             [*self.config.wrapper, *test["cmd"]], _time_limit(test, self.config, self.long),
             _case_limit(self.config, self.long), env, selection, test.get("workdir"),
@@ -186,7 +209,7 @@ class Run:
             command = [*self.config.wrapper, *command]
         elif "thread" in self.config.sanitize:
             command = [*self.config.wrapper, *command]  # no randomisation is inherited
-        env = environment({**test["env"], **test_environment(self.config, self.long)})
+        env = environment({**test["env"], **self.environment()})
         status, output = catch2.execute(command, _time_limit(test, self.config, self.long), env,
                                         test.get("workdir"))
         if status == SKIPPED:
@@ -227,16 +250,16 @@ def _targets(config, suites):
     return sorted(wanted)
 
 
-def test(config, suites, repeat=1, long=False, selection=(), verbose=False):
+def test(config, suites, repeat=1, long=False, selection=(), verbose=False, faults=False):
     check_suites(suites)
-    suites = suites_for(config, suites)
+    suites = suites_for(config, suites, long)
     builds.ensure(config, lambda: _targets(config, suites))
     watch = Stopwatch()
-    run = Run(config, suites, repeat, long, selection, verbose)
+    run = Run(config, suites, repeat, long, selection, verbose, faults)
     try:
-        for round_number in range(1, repeat + 1):
+        for run.round in range(1, repeat + 1):
             if repeat > 1:
-                print(f"round {round_number} of {repeat}", flush=True)
+                print(f"round {run.round} of {repeat}", flush=True)
             for suite in suites:
                 say(f"suite {suite} (build/{config.name})")
                 run.run_suite(suite)
