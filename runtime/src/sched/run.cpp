@@ -39,7 +39,9 @@ void poison_child() {
     if (M* m = current_m(); m != nullptr) m->attention.store(attend_preempt, memory_order_relaxed);
 }
 
-void start(int max_procs) {
+// Up to the monitor's thread, from which on others may look at what is here: that is done once, even if there is no
+// thread for goroutines afterwards.
+void prepare(int max_procs) {
     lock_ranks_checked = debug_settings().lockrank;
     // A use, so that the linker keeps it.
     asm volatile("" : : "r"(&vole_debug_layout));
@@ -47,26 +49,30 @@ void start(int max_procs) {
     const std::uint32_t procs = initial_procs(max_procs);
     if (!resize_procs(procs)) throw std::bad_alloc();
     if (!promise_slots(1)) throw std::bad_alloc();
-    static constinit bool sysmon_runs = false;
-    if (!sysmon_runs) {
-        {
-            lock_guard held(sched.mu);
-            while (idle_p_get() != nullptr) {
-            }
-            for (std::uint32_t i = procs; i-- > 0;) {
-                idle_p_put(sched.all_ps[i].load(memory_order_relaxed));
-            }
+    {
+        lock_guard held(sched.mu);
+        while (idle_p_get() != nullptr) {
         }
-        prepare_process_threads();
-        start_preemption();
-        start_sysmon_thread();
-        sysmon_runs = true;
-        pthread_atfork(nullptr, nullptr, poison_child);
-        install_fault_handler();
-        install_terminate_handler();
-        arch::this_port::prepare();
-        enable_restartable_release();
+        for (std::uint32_t i = procs; i-- > 0;) {
+            idle_p_put(sched.all_ps[i].load(memory_order_relaxed));
+        }
     }
+    prepare_process_threads();
+    start_preemption();
+    start_sysmon_thread();
+    pthread_atfork(nullptr, nullptr, poison_child);
+    install_fault_handler();
+    install_terminate_handler();
+    arch::this_port::prepare();
+    enable_restartable_release();
+}
+
+// Whether max_procs counted.
+bool start(int max_procs) {
+    static constinit bool prepared = false;
+    const bool first = !prepared;
+    if (first) prepare(max_procs);
+    prepared = true;
     // The first thread: without any there would be nobody to do what later fails to get one.
     P* p = nullptr;
     {
@@ -78,16 +84,18 @@ void start(int max_procs) {
                                 "vole: cannot create the first thread of the runtime (is the "
                                 "limit of processes, ulimit -u, reached?)");
     }
+    return first;
 }
 
-[[gnu::noinline]] void ensure_slow(int max_procs) {
+[[gnu::noinline]] bool ensure_slow(int max_procs) {
     for (;;) {
         std::uint32_t seen = not_started;
         // acq_rel: the starter sees what an earlier failed start left; others see the whole start.
         if (state.compare_exchange_strong(seen, starting, memory_order_acq_rel,
                                           memory_order_acquire)) {
+            bool counted = false;
             try {
-                start(max_procs);
+                counted = start(max_procs);
             } catch (...) {
                 state.store(not_started, memory_order_release);
                 futex_wake(&state, 1 << 30);
@@ -95,9 +103,9 @@ void start(int max_procs) {
             }
             state.store(started, memory_order_release);
             futex_wake(&state, 1 << 30);
-            return;
+            return counted;
         }
-        if (seen == started) return;
+        if (seen == started) return false;
         futex_wait(&state, starting);
     }
 }
@@ -134,11 +142,11 @@ constexpr closure_type main_closure{main_entry, nullptr};
 
 bool runtime_has_started() noexcept { return state.load(memory_order_acquire) != not_started; }
 
-void ensure_runtime(int max_procs) {
+bool ensure_runtime(int max_procs) {
     // acquire: pairs with the release after the start.
     if (state.load(memory_order_acquire) == started) [[likely]]
-        return;
-    ensure_slow(max_procs);
+        return false;
+    return ensure_slow(max_procs);
 }
 
 std::exception_ptr run_main(const options& opts, void (*fn)(void*), void* arg) {
@@ -150,9 +158,8 @@ std::exception_ptr run_main(const options& opts, void (*fn)(void*), void* arg) {
                                     std::to_string(opts.max_procs) +
                                     ", more than the limit of 4096 Ps");
     }
-    const bool first = state.load(memory_order_acquire) != started;
-    ensure_runtime(opts.max_procs);
-    if (!first && opts.max_procs > 0) gomaxprocs(opts.max_procs);
+    const bool counted = ensure_runtime(opts.max_procs);
+    if (!counted && opts.max_procs > 0) gomaxprocs(opts.max_procs);
 
     set_uncaught_policy(opts.uncaught);
     if (opts.quit_traceback) install_quit_handler();

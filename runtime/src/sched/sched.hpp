@@ -347,8 +347,9 @@ struct g_slab {
 };
 extern atomic<g_slab*> g_slabs;
 
-/// Starts the runtime once; throws std::system_error or std::bad_alloc, and may be tried again.
-void ensure_runtime(int max_procs = 0);
+/// Starts the runtime once; throws std::system_error or std::bad_alloc, and may be tried again. Whether max_procs counted:
+/// it did not if the runtime was there, or somebody else's call, or one that failed, has made the Ps.
+bool ensure_runtime(int max_procs = 0);
 bool runtime_has_started() noexcept;
 /// Any, on the thread that owns p: takes a dead goroutine apart.
 void recycle(P* p, G* g) noexcept;
