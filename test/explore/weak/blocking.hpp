@@ -16,6 +16,8 @@ void sleep(const void* sleeper) noexcept;
 void wake(const void* sleeper) noexcept;
 
 void yield() noexcept;
+/// Runs f(arg) in a thread of its own, which has seen what the caller has. join_all() waits for it.
+void spawn(void (*f)(void*), void* arg);
 /// The calling thread's number in its world, from 0.
 std::uint32_t thread_number();
 std::uint32_t choose(std::uint32_t n);

@@ -79,6 +79,7 @@ struct state {
     std::size_t cells = 0;
     std::map<std::uint64_t, thread_views> threads;  // by goroutine
     std::vector<view> for_children;
+    vole::wait_group spawned;
     view sequential;
     view behind_fence_all;
 };
@@ -179,7 +180,16 @@ world::world(without what) {
 }
 world::~world() { delete std::exchange(current, nullptr); }
 
+void spawn(void (*f)(void*), void* arg) {
+    const word seen = world::view_for_child();
+    here().spawned.go([=] {
+        world::begin_child(seen);
+        f(arg);
+    });
+}
+
 void world::join_all() {
+    here().spawned.wait();
     thread_views& t = me();
     for (const auto& [cell, l] : here().locations) {
         t.now.set(l.number, static_cast<std::uint32_t>(l.messages.size() - 1));

@@ -40,7 +40,7 @@ class world {
     ~world();
     world(const world&) = delete;
     world& operator=(const world&) = delete;
-    /// The caller has seen everything: it has waited for all threads.
+    /// The caller has seen everything: it has waited for all threads but those of spawn(), which this waits for.
     void join_all();
     /// A goroutine that is started sees what its parent has seen.
     static word view_for_child();

@@ -97,6 +97,19 @@ class desc_unit {
 };
 std::unique_ptr<desc_unit> make_desc();
 
+/// Cleanups of one object, which as many hold as `owners` says: sync/src/managed.cpp, cleanup.cpp. Whoever adds, holds it.
+class cleanups_unit {
+  public:
+    virtual ~cleanups_unit() = default;
+    virtual void add(int item, const std::function<void()>& f) = 0;
+    virtual void stop(int item) = 0;
+    virtual void let_go() = 0;
+    virtual void drain() = 0;
+    /// How often its function was destroyed.
+    virtual int dropped(int item) = 0;
+};
+std::unique_ptr<cleanups_unit> make_cleanups(int owners);
+
 struct select_of {
     channel_unit* on;
     int send = 0;  // 0: receives
