@@ -15,15 +15,6 @@ namespace vole::inline v0 {
 
 namespace detail {
 
-G* modelled_g() noexcept {
-    static G all[16];
-    return &all[weak_memory::thread_number()];
-}
-std::uint32_t choose_below(std::uint32_t n) noexcept { return weak_memory::choose(n); }
-std::int64_t explored_time() noexcept {
-    static std::int64_t now = 0;
-    return now += 2'000'000 * static_cast<std::int64_t>(weak_memory::choose(2));
-}
 bool fence_releasers() noexcept {
     if (release_mode.load(memory_order_relaxed) != release_restartable) return false;
     weak_memory::fence_all();
@@ -33,13 +24,7 @@ bool fence_all_threads() noexcept {
     weak_memory::fence_all();
     return true;
 }
-void fatal(const char* text, const char*) noexcept { weak_memory::fail(text); }
-message& message::operator<<(const char*) noexcept { return *this; }
-void throw_runtime_error(const char* what) { throw std::runtime_error(what); }
-void throw_bad_alloc() { throw std::bad_alloc(); }
 void throw_nil_deferred() { throw std::invalid_argument("nil"); }
-void* take_object(std::size_t bytes) noexcept { return ::operator new(bytes, std::nothrow); }
-void give_object(void* p, std::size_t) noexcept { ::operator delete(p); }
 
 }  // namespace detail
 

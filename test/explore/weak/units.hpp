@@ -110,6 +110,22 @@ class cleanups_unit {
 };
 std::unique_ptr<cleanups_unit> make_cleanups(int owners);
 
+/// Timers on a clock that stands until somebody lets time pass; units of it are nanoseconds. time/src/timer.cpp, heap.cpp,
+/// heaps.cpp.
+class timer_unit {
+  public:
+    virtual ~timer_unit() = default;
+    virtual bool stop() = 0;
+    virtual bool reset(int in) = 0;
+    /// Of one with a channel: waits for its value; whether there was one.
+    virtual void recv() = 0;
+    virtual bool try_recv() = 0;
+};
+std::unique_ptr<timer_unit> make_timer(int in);
+std::unique_ptr<timer_unit> make_after_func(int in, const std::function<void()>& f);
+/// By the calling thread: then it runs what is due in all heaps.
+void let_pass(int time);
+
 struct select_of {
     channel_unit* on;
     int send = 0;  // 0: receives

@@ -44,6 +44,7 @@ inline void park_unlock(G* g, lock& l, wait_reason, const parked_waiter* = nullp
     weak_memory::sleep(g);
 }
 inline void ready(G* g, bool = true) { weak_memory::wake(g); }
+inline void ready_quietly(G* g) { weak_memory::wake(g); }
 inline void make_runnable(G* g, g_list& runnable) noexcept { runnable.push_back(g); }
 inline bool may_park() noexcept { return true; }
 inline void yield_to_others() { weak_memory::yield(); }
