@@ -3,8 +3,10 @@
 #pragma once
 
 #include <netdb.h>
-#include <sys/sendfile.h>
 #include <sys/socket.h>
+#if defined(__linux__)
+#include <sys/sendfile.h>
+#endif
 
 #include "runtime/internal/os.hpp"
 
@@ -19,9 +21,11 @@ inline constexpr auto getsockopt = as_fallible<fallible::getsockopt>(::getsockop
 inline constexpr auto getsockname = as_fallible<fallible::getsockname>(::getsockname);
 inline constexpr auto getpeername = as_fallible<fallible::getpeername>(::getpeername);
 inline constexpr auto pipe = as_fallible<fallible::pipe>(::pipe);
+inline constexpr auto getaddrinfo = as_fallible<fallible::getaddrinfo>(::getaddrinfo);
+#if defined(__linux__)
 inline constexpr auto pipe2 = as_fallible<fallible::pipe>(::pipe2);
 inline constexpr auto sendfile = as_fallible<fallible::sendfile>(::sendfile);
 inline constexpr auto splice = as_fallible<fallible::splice>(::splice);
-inline constexpr auto getaddrinfo = as_fallible<fallible::getaddrinfo>(::getaddrinfo);
+#endif
 
 }  // namespace vole::inline v0::detail::os
