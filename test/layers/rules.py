@@ -37,7 +37,7 @@ LONG_ALLOWED = {
 }
 
 # Folders that need no README.md of their own: the one above speaks for them.
-NO_README_BELOW = ("facade", "facade_sync", "facade_time", "include", "src", "internal", "expected", "texts", "corpus", "lib", "cross", "go",
+NO_README_BELOW = ("facade", "facade_sync", "facade_sched", "facade_time", "include", "src", "internal", "expected", "texts", "corpus", "lib", "cross", "go",
                    "amd64", "arm64", "subproject", "installed")
 
 SOURCE_SUFFIXES = (".cpp", ".hpp", ".S", ".py", ".sh", ".go")

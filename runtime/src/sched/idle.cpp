@@ -139,39 +139,65 @@ void sleeper::wake() const noexcept {
     }
 }
 
-bool start_m(P* p, bool spinning) noexcept {
-    sleeper idle{nullptr, false};
-    {
-        lock_guard held(sched.mu);
-        idle = idle_m_take(p);
-        if (idle.m != nullptr) {
-            record_p(record_kind::hand, p, idle.m);
-            idle.m->spinning = spinning;
-        }
-    }
+namespace {
+
+// One that sleeps, with p for it; m null: none.
+sleeper take_for(P* p, bool spinning) noexcept VOLE_REQUIRES(sched.mu) {
+    const sleeper idle = idle_m_take(p);
     if (idle.m != nullptr) {
-        sched.futex_wakes.fetch_add(1, memory_order_relaxed);
-        idle.wake();
-        return true;
+        record_p(record_kind::hand, p, idle.m);
+        idle.m->spinning = spinning;
     }
-    bool made = false;
-    deep([&] { made = new_m(p, spinning); });
-    if (made) return true;
-    // No thread to be had: the P stays idle and the others do its work (nobody steals from an idle
-    // P). The first thread of all is made by ensure_runtime, which reports that failure.
-    if (spinning) sched.spinning.fetch_sub(1, memory_order_seq_cst);
-    lock_guard held(sched.mu);
-    give_work_away(p);
-    idle_p_put(p);
-    return false;
+    return idle;
 }
 
-namespace {
+// No thread to be had: the P becomes idle and the others do its work (nobody steals from an idle P). They may all be
+// about to sleep, and have looked for work before there was this: the first of them looks again (take_missed). One
+// that has gone to sleep since is given p after all. The first thread of all is made by ensure_runtime, which reports
+// that failure.
+sleeper do_without(P* p, bool spinning) noexcept {
+    lock_guard held(sched.mu);
+    const sleeper idle = take_for(p, spinning);
+    if (idle.m != nullptr) return idle;
+    if (spinning) sched.spinning.fetch_sub(1, memory_order_seq_cst);
+    give_work_away(p);
+    idle_p_put(p);
+    sched.thread_missed = true;
+    return idle;
+}
+
+// By who is about to sleep: null, or a P to go on with.
+P* take_missed() noexcept VOLE_REQUIRES(sched.mu) {
+    if (!sched.thread_missed || sched.stopping.load(memory_order_relaxed)) [[likely]]
+        return nullptr;
+    sched.thread_missed = false;
+    return idle_p_get();
+}
+
 void nothing_runs() noexcept {
     review_keeper();
     check_deadlock();
 }
+
 }  // namespace
+
+bool start_m(P* p, bool spinning) noexcept {
+    sleeper idle{nullptr, false};
+    {
+        lock_guard held(sched.mu);
+        idle = take_for(p, spinning);
+    }
+    if (idle.m == nullptr) {
+        bool made = false;
+        deep([&] { made = new_m(p, spinning); });
+        if (made) return true;
+        idle = do_without(p, spinning);
+        if (idle.m == nullptr) return false;
+    }
+    sched.futex_wakes.fetch_add(1, memory_order_relaxed);
+    idle.wake();
+    return true;
+}
 
 void stop_m(M* m) noexcept {
     if (m->spinning) {
@@ -179,10 +205,18 @@ void stop_m(M* m) noexcept {
         sched.spinning.fetch_sub(1, memory_order_seq_cst);
     }
     bool last = false;
+    P* missed = nullptr;
     {
         lock_guard held(sched.mu);
-        idle_m_put(m);
-        last = sched.idle_m_count + sched.locked_m_idle == sched.m_count;
+        missed = take_missed();
+        if (missed == nullptr) {
+            idle_m_put(m);
+            last = sched.idle_m_count + sched.locked_m_idle == sched.m_count;
+        }
+    }
+    if (missed != nullptr) [[unlikely]] {
+        acquire_p(m, missed);
+        return;
     }
     if (last) nothing_runs();
     sched.futex_sleeps.fetch_add(1, memory_order_relaxed);

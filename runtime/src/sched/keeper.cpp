@@ -27,7 +27,8 @@ bool is_needed(std::int64_t first) noexcept { return first != no_deadline || io_
 bool begin_keeping(M* m, std::int64_t until) noexcept VOLE_EXCLUDES(sched.mu) {
     {
         lock_guard held(sched.mu);
-        if (sched.keeper == nullptr) {
+        // If a P waits for a thread, stop_m gives it to m.
+        if (sched.keeper == nullptr && !sched.thread_missed) {
             sched.keeper_note.clear();
             sched.keeper = m;
             sched.keeper_until.store(until, memory_order_seq_cst);

@@ -118,7 +118,9 @@ struct scheduler {
     batch_queue free_gs VOLE_GUARDED_BY(free_mu);
     atomic<M*> all_ms{nullptr};
     M* dead_ms VOLE_GUARDED_BY(mu) = nullptr;
-    M* wanted_ms VOLE_GUARDED_BY(mu) = nullptr;              // threads for sysmon to create
+    M* wanted_ms VOLE_GUARDED_BY(mu) = nullptr;  // threads for sysmon to create
+    // A P was to be run, no thread slept and none could be made: the next that wants to sleep takes it. idle.cpp
+    bool thread_missed VOLE_GUARDED_BY(mu) = false;
     std::uint32_t m_count VOLE_GUARDED_BY(mu) = 0;           // live Ms
     std::uint32_t idle_m_count VOLE_GUARDED_BY(mu) = 0;      // of them, asleep in idle_ms
     std::uint64_t sleep_generation VOLE_GUARDED_BY(mu) = 0;  // counts Ms that went to sleep

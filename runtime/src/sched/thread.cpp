@@ -179,6 +179,7 @@ void create_requested_threads() noexcept {
         lock_guard held(sched.mu);
         give_work_away(p);
         idle_p_put(p);
+        sched.thread_missed = true;  // as in start_m
     }
 }
 

@@ -6,12 +6,12 @@
 #include "test/explore/weak/memory.hpp"
 
 #include <functional>
-#include <initializer_list>
+#include <vector>
 
 namespace weak_memory {
 
 /// Runs all of them, and has seen what they did.
-inline void run_threads(world& w, std::initializer_list<std::function<void()>> threads) {
+inline void run_threads(world& w, const std::vector<std::function<void()>>& threads) {
     vole::wait_group done;
     for (const auto& f : threads) {
         const word seen = world::view_for_child();

@@ -126,6 +126,27 @@ std::unique_ptr<timer_unit> make_after_func(int in, const std::function<void()>&
 /// By the calling thread: then it runs what is due in all heaps.
 void let_pass(int time);
 
+/// Ps and threads that run goroutines, which are calls of one function: runtime/src/sched/schedule.cpp, idle.cpp, with the queues.
+/// All threads begin asleep, all Ps idle.
+class machine_unit {
+  public:
+    virtual ~machine_unit() = default;
+    /// What a goroutine does: f(item, thread).
+    virtual void runs(std::function<void(int, int)> f) = 0;
+    /// Runs goroutines until end_one() has picked it.
+    virtual void work_on(int thread) = 0;
+    /// By a goroutine: item goes on next on its P, or last.
+    virtual void publish_next(int item, int thread) = 0;
+    virtual void publish_last(int item, int thread) = 0;
+    /// By anybody else.
+    virtual void publish_from_outside(int item) = 0;
+    /// How many threads sleep.
+    virtual int asleep() = 0;
+    /// One that sleeps is woken, and ends as soon as it knows of no work.
+    virtual void end_one() = 0;
+};
+std::unique_ptr<machine_unit> make_machine(int procs, int threads);
+
 struct select_of {
     channel_unit* on;
     int send = 0;  // 0: receives

@@ -1,0 +1,128 @@
+// Threads that look for work, sleep and are woken: no wake-up is lost, and everything runs once, under all that the memory orders
+// allow.
+#include <catch2/catch.hpp>
+
+#include "test/explore/weak/blocking.hpp"
+#include "test/explore/weak/units.hpp"
+#include "test/explore/weak/weak_support.hpp"
+
+#include <algorithm>
+#include <array>
+#include <stdexcept>
+#include <vector>
+
+using namespace weak_memory;
+
+namespace {
+
+// What a goroutine starts: others to run next on its P, or last.
+struct starts {
+    int next = 0;
+    std::vector<int> last = {};
+};
+
+void must(bool holds, const char* what) {
+    if (!holds) throw std::logic_error(what);
+}
+
+// A machine on which each goroutine of a tree runs once. Those in `outside` are started by threads that are none of it.
+class forest {
+  public:
+    forest(world& w, int procs, int threads)
+        : w_(w), m_(make_machine(procs, threads)), threads_(threads) {
+        m_->runs([this](int item, int thread) {
+            ++ran_[static_cast<std::size_t>(item)];
+            const starts& s = tree_[static_cast<std::size_t>(item)];
+            for (const int i : s.last) m_->publish_last(i, thread);
+            if (s.next != 0) m_->publish_next(s.next, thread);
+        });
+    }
+    void starts_others(int item, starts s) { tree_[static_cast<std::size_t>(item)] = std::move(s); }
+
+    void run(const std::vector<int>& outside) {
+        std::vector<std::function<void()>> all;
+        for (int t = 0; t < threads_; ++t)
+            all.push_back([this, t] {
+                m_->work_on(t);
+                ++ended_;
+            });
+        for (const int item : outside) {
+            all.push_back([this, item] {
+                await_sleep();
+                m_->publish_from_outside(item);
+                ++published_;
+            });
+        }
+        all.push_back([this, &outside] {
+            while (published_ != outside.size()) yield();
+            await_sleep();
+            // Now, not when the threads are woken to end.
+            must(std::ranges::count(ran_, 1) == expected(outside),
+                 "all threads sleep, and work is left");
+            end_all();
+        });
+        run_threads(w_, all);
+        must(std::ranges::count(ran_, 0) == items - expected(outside), "a goroutine ran twice");
+    }
+
+  private:
+    void await_sleep() {
+        while (m_->asleep() + ended_ != threads_) yield();
+    }
+    void end_all() {
+        while (ended_ != threads_) {
+            await_sleep();
+            if (ended_ != threads_) m_->end_one();
+        }
+    }
+    std::ptrdiff_t expected(const std::vector<int>& roots) const {
+        std::ptrdiff_t n = 0;
+        for (const int i : roots) {
+            const starts& s = tree_[static_cast<std::size_t>(i)];
+            std::vector<int> below = s.last;
+            if (s.next != 0) below.push_back(s.next);
+            n += 1 + expected(below);
+        }
+        return n;
+    }
+
+    world& w_;
+    std::unique_ptr<machine_unit> m_;
+    int threads_;
+    int ended_ = 0;
+    std::array<int, items> ran_{};
+    std::array<starts, items> tree_;
+    std::size_t published_ = 0;
+};
+
+void published_from_outside(world& w) { forest(w, 2, 2).run({1, 2}); }
+// On its way to sleep again when the next comes: the shortest way to lose one.
+void one_thread(world& w) { forest(w, 2, 1).run({1, 2}); }
+void published_by_one_that_runs(world& w) {
+    forest f(w, 2, 2);
+    f.starts_others(1, {.next = 2, .last = {3}});
+    f.starts_others(3, {.last = {4}});
+    f.run({1});
+}
+void both(world& w) {
+    forest f(w, 2, 2);
+    f.starts_others(1, {.next = 3});
+    f.run({1, 2});
+}
+void more_threads_than_procs(world& w) {
+    forest f(w, 2, 3);
+    f.starts_others(1, {.last = {2, 3}});
+    f.run({1});
+}
+
+constexpr std::uint64_t schedules = 2'000;
+
+}  // namespace
+
+TEST_CASE("weak: no thread sleeps while work that was published waits", "[explore][weak]") {
+    holds(one_thread, 5 * schedules);
+    holds(published_from_outside, schedules);
+    holds(published_by_one_that_runs, schedules);
+    holds(both, schedules);
+    holds(more_threads_than_procs, schedules);
+}
