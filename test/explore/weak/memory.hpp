@@ -70,6 +70,7 @@ class plain {
 
   private:
     word race_checked(bool writes, word value) const;
+    [[maybe_unused]] char cell_ = 0;  // its address is what counts
 };
 
 template <class T>
