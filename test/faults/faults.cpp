@@ -136,8 +136,8 @@ seen run_program(const std::string& name, const std::string& fault) {
 // The first ones, which set things up, and some from all over the rest.
 std::vector<unsigned> which_of(unsigned made) {
     const bool slow = slowdown() > 4;
-    const unsigned first = long_run() ? 60 : slow ? 2 : 6;
-    const unsigned spread = long_run() ? 200 : slow ? 2 : 10;
+    const unsigned first = long_run() ? 60 : slow ? 2 : 4;
+    const unsigned spread = long_run() ? 200 : slow ? 2 : 6;
     std::vector<unsigned> all;
     for (unsigned i = 1; i <= std::min(made, first); ++i) all.push_back(i);
     for (unsigned i = 1; made > first && i <= spread; ++i) {
@@ -216,7 +216,7 @@ TEST_CASE("what the system refuses for ever is done without", "[faults]") {
 }
 
 TEST_CASE("much fails at once: steps are lost, the process is not", "[faults]") {
-    const int seeds = long_run() ? 100 : scaled(3);
+    const int seeds = long_run() ? 100 : scaled(2);
     for (int seed = 1; seed <= seeds; ++seed) {
         const std::string n = "/" + std::to_string(seed);
         for (const std::string& fault :
