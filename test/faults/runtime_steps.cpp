@@ -69,13 +69,15 @@ void several_threads() {
     const auto enter = [&] {
         blocking([&] {
             ++inside;
-            while (inside < 4) ::usleep(100);
+            inside.notify_all();
+            for (int n = inside; n < 4; n = inside) inside.wait(n);
         });
     };
     try {
         for (int i = 0; i < 4; ++i) all.go(enter);
     } catch (...) {
         inside = 4;
+        inside.notify_all();
         throw;
     }
     all.wait();

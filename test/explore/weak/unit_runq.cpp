@@ -1,14 +1,7 @@
 // The run queue and runnext over the model of memory: units.hpp.
-#include "runtime/src/sched/runnext.cpp"  // NOLINT
-#include "runtime/src/sched/runq.cpp"     // NOLINT
+#include "runtime/src/sched/runnext.hpp"
+#include "runtime/src/sched/runq.hpp"
 #include "test/explore/weak/units.hpp"
-
-namespace vole::inline v0::detail {
-bool fence_all_threads() noexcept {
-    weak_memory::fence_all();
-    return true;
-}
-}  // namespace vole::detail
 
 namespace weak_memory {
 

@@ -7,15 +7,11 @@
 #include "test/explore/weak/weak_support.hpp"
 
 #include <array>
-#include <stdexcept>
+#include <span>
 
 using namespace weak_memory;
 
 namespace {
-
-void must(bool holds, const char* what) {
-    if (!holds) throw std::logic_error(what);
-}
 
 // Who adds has written what the cleanup reads; who looks at what the cleanup wrote comes after it.
 struct job {
@@ -30,14 +26,17 @@ struct job {
     }
 };
 
+// And lets go.
+void give_both(std::span<job> jobs, cleanups_unit& c) {
+    jobs[0].give_to(c, 1);
+    jobs[1].give_to(c, 2);
+    c.let_go();
+}
+
 void several_owners(world& w) {
     const auto c = make_cleanups(2);
     std::array<job, 3> jobs;
-    run_threads(w, {[&] {
-                        jobs[0].give_to(*c, 1);
-                        jobs[1].give_to(*c, 2);
-                        c->let_go();
-                    },
+    run_threads(w, {[&] { give_both(jobs, *c); },
                     [&] {
                         jobs[2].give_to(*c, 3);
                         c->let_go();
@@ -50,9 +49,7 @@ void drained(world& w) {
     const auto c = make_cleanups(1);
     std::array<job, 2> jobs;
     run_threads(w, {[&] {
-                    jobs[0].give_to(*c, 1);
-                    jobs[1].give_to(*c, 2);
-                    c->let_go();
+                    give_both(jobs, *c);
                     c->drain();
                     for (const job& j : jobs) must(j.ran.read() == 1, "drained before it ran");
                 }});
@@ -61,12 +58,7 @@ void drained(world& w) {
 void drained_by_others(world& w) {
     const auto c = make_cleanups(1);
     std::array<job, 2> jobs;
-    run_threads(w, {[&] {
-                        jobs[0].give_to(*c, 1);
-                        jobs[1].give_to(*c, 2);
-                        c->let_go();
-                    },
-                    [&] { c->drain(); }, [&] { c->drain(); }});
+    run_threads(w, {[&] { give_both(jobs, *c); }, [&] { c->drain(); }, [&] { c->drain(); }});
     for (const job& j : jobs) must(j.ran.read() == 1, "each ran once");
 }
 

@@ -6,8 +6,6 @@
 #include "test/explore/weak/units.hpp"
 #include "test/explore/weak/weak_support.hpp"
 
-#include <stdexcept>
-
 using namespace weak_memory;
 
 namespace {
@@ -46,9 +44,7 @@ void becomes_ready(desc_unit& d, kernel& k) {
     d.event();
 }
 
-void must(bool holds) {
-    if (!holds) throw std::logic_error("ended for another reason");
-}
+void must(bool holds) { weak_memory::must(holds, "ended for another reason"); }
 
 void edges(world& w) {
     const auto d = make_desc();

@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <array>
-#include <stdexcept>
 #include <vector>
 
 using namespace weak_memory;
@@ -20,10 +19,6 @@ struct starts {
     int next = 0;
     std::vector<int> last = {};
 };
-
-void must(bool holds, const char* what) {
-    if (!holds) throw std::logic_error(what);
-}
 
 // A machine on which each goroutine of a tree runs once. Those in `outside` are started by threads that are none of it.
 class forest {

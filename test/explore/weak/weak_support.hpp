@@ -10,6 +10,7 @@
 #include "test/support/stderr_capture.hpp"
 
 #include <exception>
+#include <stdexcept>
 #include <string>
 
 namespace weak_memory {
@@ -20,6 +21,11 @@ inline vole::synctest::explore_options weak_options(std::uint64_t schedules) {
     o.seed = 11;
     o.shorten = false;
     return o;
+}
+
+/// What a scenario demands, by any of its threads.
+inline void must(bool holds, const char* what) {
+    if (!holds) throw std::logic_error(what);
 }
 
 /// f(world) under so many schedules of both random strategies.

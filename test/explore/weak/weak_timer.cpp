@@ -5,15 +5,9 @@
 #include "test/explore/weak/units.hpp"
 #include "test/explore/weak/weak_support.hpp"
 
-#include <stdexcept>
-
 using namespace weak_memory;
 
 namespace {
-
-void must(bool holds, const char* what) {
-    if (!holds) throw std::logic_error(what);
-}
 
 // Its calls; each sees what was written before it was set.
 struct counted {
