@@ -127,9 +127,9 @@ TEST_CASE("a goroutine that is tied to its thread stays on it when it is frozen"
             lock_os_thread();
             lock_os_thread();
             const int thread = thread_id();
-            // Enters the runtime now and then: see unwind.cpp.
-            while (!stop.load(std::memory_order_relaxed)) {
-                for (int i = 0; i < 50'000'000 && !stop.load(std::memory_order_relaxed); ++i) {
+            // Enters the runtime now and then: see first_turn.
+            for (long turn = first_turn; !stop.load(std::memory_order_relaxed); turn *= 2) {
+                for (long i = 0; i < turn && !stop.load(std::memory_order_relaxed); ++i) {
                 }
                 gosched();
             }

@@ -24,6 +24,12 @@ namespace vole::test {
 inline constexpr bool has_signals = detail::has_signal_preemption;
 inline constexpr bool has_free_migration = detail::has_injection;
 
+/// Rounds of an empty loop before a goroutine that computes enters the runtime for the first time; each
+/// turn is twice as long as the one before. It enters because a machine under load may detach it, and at
+/// its next entry it is one again that can be stopped. Turns of one length could all end by themselves
+/// just before the signal comes: on some machine, any length takes what a time slice takes.
+inline constexpr long first_turn = 10'000'000;
+
 inline preempt::counts counts() { return read_stats().preempt; }
 
 /// While one exists, an ordinary thread asks every running goroutine to give way each 100 us.

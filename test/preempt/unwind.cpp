@@ -24,20 +24,19 @@ std::atomic<bool> stop_all{false};
 const int shows_everything = ::setenv("VOLE_TRACEBACK", "system", 1);
 
 extern "C" {
-[[gnu::noinline]] void preempt_innermost() {
-    for (int i = 0; i < 50'000'000 && !stop_all.load(std::memory_order_relaxed); ++i) {
+[[gnu::noinline]] void preempt_innermost(long turn) {
+    for (long i = 0; i < turn && !stop_all.load(std::memory_order_relaxed); ++i) {
     }
     asm volatile("");
 }
-[[gnu::noinline]] void preempt_middle() {
-    preempt_innermost();
+[[gnu::noinline]] void preempt_middle(long turn) {
+    preempt_innermost(turn);
     asm volatile("");
 }
-// Enters the runtime now and then: a machine under load may detach the goroutine, and only then is it
-// one again that can be stopped.
+// Enters the runtime now and then, see first_turn.
 [[gnu::noinline]] void preempt_outer() {
-    while (!stop_all.load(std::memory_order_relaxed)) {
-        preempt_middle();
+    for (long turn = first_turn; !stop_all.load(std::memory_order_relaxed); turn *= 2) {
+        preempt_middle(turn);
         gosched();
     }
 }

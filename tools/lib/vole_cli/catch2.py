@@ -225,12 +225,21 @@ def _one_process(command, limits, env, cwd, names, folder, outcome, on_case):
         rest = []
     if died and cases:
         # What the process said last belongs to the case it died in.
-        cases[-1].detail = "\n".join(filter(None, (cases[-1].detail, _tail(out))))
+        cases[-1].detail = "\n".join(filter(None, (cases[-1].detail, tail(out))))
     for case in cases:
         on_case(case)
     outcome.cases += cases
     return rest
 
 
-def _tail(text, lines=60):
-    return "\n".join("  | " + line for line in text.splitlines()[-lines:])
+# What a runtime or a sanitizer begins its report with.
+_REPORT = re.compile(r"(fatal error|panic|gave up after|ERROR: |WARNING: ThreadSanitizer|runtime error)")
+
+
+def tail(text, most=60):
+    """The last lines, and the line before them that says what they are about."""
+    lines = text.splitlines()
+    kept = lines[-most:]
+    if not any(_REPORT.search(line) for line in kept):
+        kept[:0] = [line for line in lines[:-most] if _REPORT.search(line)][-1:]
+    return "\n".join("  | " + line for line in kept)

@@ -216,8 +216,8 @@ class Run:
             self.tallies[suite].skipped += 1
             print(f"  SKIPPED {suite}: {test['name']}: {output.strip().rpartition(chr(10))[2]}", flush=True)
             return
-        lines = "\n".join("| " + line for line in output.splitlines()[-60:])
-        self.record(suite, test["name"], status == 0, f"{catch2.ended(status)}\n{lines}",
+        self.record(suite, test["name"], status == 0,
+                    f"{catch2.ended(status)}\n{catch2.tail(output)}",
                     self.again(suite, test["name"]))
 
     def report(self, watch):
