@@ -59,7 +59,7 @@ class explorer {
     virtual void born(G* g) noexcept = 0;
     virtual void gone(G* g) noexcept = 0;
     virtual void can_run(G* g) noexcept = 0;
-    /// `op`: what g, which has the turn, is about to do; who does it first, g among them.
+    /// `op`: what g, which has the turn, is about to do; who does it first, g among them. Null: g never goes on.
     virtual G* at_point(G* g, const operation& op) noexcept = 0;
     /// g, which has the turn, cannot go on (null: the driver has gone to sleep). Who goes on; null: nobody can.
     virtual G* next(G* g) noexcept = 0;

@@ -467,6 +467,36 @@ TEST_CASE("a schedule that does not come to an end by itself is made fair", "[ex
     CHECK(result.cut < 20);
 }
 
+namespace {
+// Those that wait for what nobody does; the others are done.
+void waits_in_vain(int waiters) {
+    vole::atomic<bool> go_on{false};
+    vole::wait_group done;
+    for (int i = 0; i < waiters; ++i) {
+        done.go([&] {
+            while (!go_on.load()) {
+            }
+        });
+    }
+    done.go([&] { go_on.load(); });
+    done.wait();
+}
+}  // namespace
+
+TEST_CASE("a schedule that never ends has failed, and can be run again", "[explore]") {
+    for (const int waiters : {1, 3}) {
+        auto o = by(strategy::random_walk, 20);
+        o.max_steps = 200;
+        for (int time = 0; time < 2; ++time) {
+            const stderr_capture told;
+            CHECK_THROWS_WITH(explore(o, [=] { waits_in_vain(waiters); }),
+                              Catch::StartsWith("livelock: no end"));
+            o.replay = after_label(told.text(), "to run it again: VOLE_REPLAY=");
+            CHECK(o.replay != "");
+        }
+    }
+}
+
 // ---- where and how it is called ---------------------------------------------------------------
 
 TEST_CASE("from a goroutine, a thread, several at once, but not in a bubble", "[explore]") {

@@ -3,7 +3,7 @@
  * Step for step, by the same names:
  *   internal/entry.hpp      count_in, count_out, runtime_entry
  *   preempt/attention.cpp   answer_attention, await_retake, return_from_detachment
- *   preempt/detach.cpp      take_from (D1 to D3), detach
+ *   preempt/detach.cpp      take (D1 to D3), detach
  *   sched/syscall.cpp       come_back, take_idle_p, wait_for_p; sched/idle.cpp: hand_off
  *
  * One P. `thread` runs a goroutine that enters the runtime now and then and uses the P there; `sysmon` takes the P away;
@@ -121,7 +121,7 @@ end:
     do
     :: detachments < DETACHMENTS ->
         lock(mu);
-        /* take_from */
+        /* take */
         outside = m_of_p;
         if
         :: outside -> outside = (depth == 0)

@@ -3,7 +3,7 @@
  * Step for step, by the same names:
  *   preempt/handler.cpp  on_preempt_signal: judge, stop (runtime_pin)
  *   preempt/freeze.cpp   freeze, freeze_with_p, freeze_without_p, choose, queue_frozen, hand_over, sleep_frozen
- *   preempt/detach.cpp   take_from, detach (its fence: detach.pml); sched/idle.cpp: hand_off, stop_m, start_locked_m
+ *   preempt/detach.cpp   take, detach (its fence: detach.pml); sched/idle.cpp: hand_off, stop_m, start_locked_m
  *   preempt/attention.cpp  answer_attention, return_from_detachment; sched/syscall.cpp: come_back
  *   sched/stw.cpp        stop_the_world, start_the_world
  *
@@ -15,7 +15,7 @@
  * detached, one thread at a time, a frozen one on its own thread; each change of status is from the state the code says. In
  * the end each goroutine has done all of its work: none is forgotten in a queue or in a handler.
  *
- * What is done under sched.mu is one step, but in take_from, which others meet by M::attention, without the lock. Memory is
+ * What is done under sched.mu is one step, but in take, which others meet by M::attention, without the lock. Memory is
  * in order here: the depth's and the attention's fences are those of detach.pml.
  *
  * Left out: the order among hogs, the cap on frozen threads, injection. Waking an idle P's thread is one step (wakeup.pml).

@@ -1,8 +1,8 @@
 /* A P that has been left in a system call: its thread comes back, sysmon takes it, or the world stops; one of them gets it.
  *
  * Step for step, by the same names:
- *   sched/syscall.cpp   enter_syscall, leave_syscall, come_back, take_idle_p, wait_for_p
- *   sched/sysmon.cpp    retake_from_syscall; sched/idle.cpp: hand_off, stop_m
+ *   sched/syscall.cpp   enter_syscall, leave_syscall, retake, come_back, take_idle_p, wait_for_p
+ *   sched/idle.cpp      hand_off, stop_m
  *   sched/schedule.cpp  find_runnable, stop_for_the_world
  *   sched/stw.cpp       stop_the_world, start_the_world
  *
@@ -292,7 +292,7 @@ end:
     :: atomic { retaken > 0 && status[0] == syscall -> i = 0 }; goto take
     od;
 take:
-    /* retake_from_syscall; it may be another system call by now */
+    /* retake; it may be another system call by now */
 #ifdef PLAIN_TAKE
     ok = true;
 #else

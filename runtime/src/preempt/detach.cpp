@@ -31,12 +31,12 @@ namespace vole::inline v0::detail {
 
 namespace {
 
-// The M that has lost p, or null.
-M* take_from(P* p) noexcept VOLE_REQUIRES(sched.mu) {
+// False: whose p it is, is inside the runtime. `told`: who has lost it.
+bool take(P* p, preempt_event& told) noexcept VOLE_REQUIRES(sched.mu) {
     M* m = p->m.load(memory_order_acquire);
-    if (m == nullptr || m->depth == nullptr) return nullptr;
+    if (m == nullptr || m->depth == nullptr) return false;
     // Most threads that are inside are so for long: spares them the fence.
-    if (m->depth->load(memory_order_relaxed) != 0) return nullptr;
+    if (m->depth->load(memory_order_relaxed) != 0) return false;
     m->attention.fetch_or(attend_retaking, memory_order_seq_cst);
     const bool fenced = fence_all_threads();
     const bool outside = fenced && m->depth->load(memory_order_acquire) == 0 &&
@@ -45,8 +45,10 @@ M* take_from(P* p) noexcept VOLE_REQUIRES(sched.mu) {
                          m->curg != nullptr;
     if (!outside) {
         m->attention.fetch_and(~attend_retaking, memory_order_release);
-        return nullptr;
+        return false;
     }
+    told.goroutine = m->curg->id;
+    told.tid = m->tid.load(memory_order_relaxed);
     set_status(m->curg, g_status::running, g_status::syscall);
     record_p(record_kind::detach, p, m, m->curg);
     m->p = nullptr;
@@ -54,7 +56,7 @@ M* take_from(P* p) noexcept VOLE_REQUIRES(sched.mu) {
     m->detached_since.store(nanotime(), memory_order_relaxed);
     // In one step: the thread finds a complete answer.
     m->attention.fetch_xor(attend_retaking | attend_detached, memory_order_release);
-    return m;
+    return true;
 }
 
 }  // namespace
@@ -63,10 +65,7 @@ bool detach(P* p, detach_reason why) noexcept {
     preempt_event told{};
     {
         lock_guard held(sched.mu);
-        M* m = take_from(p);
-        if (m == nullptr) return false;
-        told.goroutine = m->curg->id;
-        told.tid = m->tid.load(memory_order_relaxed);
+        if (!take(p, told)) return false;
     }
     p->slice = {.tick = p->slice.tick};
     count_up(why == detach_reason::blocked ? preempt_total.detached_blocked

@@ -126,10 +126,7 @@ void hand_over(P* p, const successor& next) noexcept {
         return;
     }
     p->status.store(p_status::stopped, memory_order_release);
-    if (sched.stop_wait.fetch_sub(1, memory_order_acq_rel) == 1) {
-        sched.stop_note.store(1, memory_order_release);
-        futex_wake(&sched.stop_note, 1);
-    }
+    count_stopped();
 }
 
 // Waits until somebody hands over a P to run m's goroutine with.

@@ -129,7 +129,12 @@ void explore_here(const operation& op) noexcept {
     e->mu.acquire();
     deep([&] { next = e->at_point(g, op); });
     e->mu.release();
-    if (next != g) hand_turn_over(m, g, next);
+    if (next == nullptr) {
+        park_in_bubble(
+            m, g, [](G*, void*) {}, nullptr, durable(wait_reason::select_no_cases));
+    } else if (next != g) {
+        hand_turn_over(m, g, next);
+    }
 }
 
 bool explore_panic(const std::exception_ptr& error, const char* text) noexcept {

@@ -151,19 +151,61 @@ sleeper take_for(P* p, bool spinning) noexcept VOLE_REQUIRES(sched.mu) {
     return idle;
 }
 
-// No thread to be had: the P becomes idle and the others do its work (nobody steals from an idle P). They may all be
-// about to sleep, and have looked for work before there was this: the first of them looks again (take_missed). One
-// that has gone to sleep since is given p after all. The first thread of all is made by ensure_runtime, which reports
-// that failure.
-sleeper do_without(P* p, bool spinning) noexcept {
-    lock_guard held(sched.mu);
-    const sleeper idle = take_for(p, spinning);
-    if (idle.m != nullptr) return idle;
-    if (spinning) sched.spinning.fetch_sub(1, memory_order_seq_cst);
-    give_work_away(p);
-    idle_p_put(p);
-    sched.thread_missed = true;
-    return idle;
+bool wake_if_any(const sleeper& s) noexcept {
+    if (s.m == nullptr) return false;
+    sched.futex_wakes.fetch_add(1, memory_order_relaxed);
+    s.wake();
+    return true;
+}
+
+// False: the world is being stopped, and p has been.
+bool idle_or_stop(P* p) noexcept VOLE_REQUIRES(sched.mu) {
+    if (!sched.stopping.load(memory_order_relaxed)) {
+        idle_p_put(p);
+        return true;
+    }
+    p->status.store(p_status::stopped, memory_order_release);
+    count_stopped();
+    return false;
+}
+
+bool all_sleep() noexcept VOLE_REQUIRES(sched.mu) {
+    return sched.idle_m_count + sched.locked_m_idle == sched.m_count;
+}
+
+// A goroutine in the queue whose thread waits with it; null: there is none.
+G* take_tied() noexcept VOLE_REQUIRES(sched.mu) {
+    if (sched.frozen.size != 0) return global_take_frozen();
+    G* tied = nullptr;
+    for (std::uint32_t n = sched.global.size(); n != 0; --n) {
+        G* g = sched.global.take(1).head;
+        if (tied == nullptr && g->locked_m != nullptr) {
+            tied = g;
+        } else {
+            sched.global.push(g);
+        }
+    }
+    sched.global_size.store(global_count(), memory_order_relaxed);
+    return tied;
+}
+
+// All threads sleep, and none could be made for an idle P: if some of them wait with goroutines that are tied to them,
+// one gets it without a third that hands it over.
+sleeper give_missed_to_tied() noexcept VOLE_REQUIRES(sched.mu) {
+    const sleeper none{nullptr, false};
+    if (!sched.thread_missed || sched.stopping.load(memory_order_relaxed)) [[likely]]
+        return none;
+    P* p = idle_p_get();
+    if (p == nullptr) return none;
+    const G* g = take_tied();
+    if (g == nullptr) {
+        idle_p_put(p);
+        return none;
+    }
+    --sched.locked_m_idle;
+    g->locked_m->next_p = p;
+    record_p(record_kind::hand, p, g->locked_m);
+    return {g->locked_m, false};
 }
 
 // By who is about to sleep: null, or a P to go on with.
@@ -174,11 +216,6 @@ P* take_missed() noexcept VOLE_REQUIRES(sched.mu) {
     return idle_p_get();
 }
 
-void nothing_runs() noexcept {
-    review_keeper();
-    check_deadlock();
-}
-
 }  // namespace
 
 bool start_m(P* p, bool spinning) noexcept {
@@ -187,17 +224,46 @@ bool start_m(P* p, bool spinning) noexcept {
         lock_guard held(sched.mu);
         idle = take_for(p, spinning);
     }
-    if (idle.m == nullptr) {
-        bool made = false;
-        deep([&] { made = new_m(p, spinning); });
-        if (made) return true;
-        idle = do_without(p, spinning);
-        if (idle.m == nullptr) return false;
-    }
-    sched.futex_wakes.fetch_add(1, memory_order_relaxed);
-    idle.wake();
-    return true;
+    if (wake_if_any(idle)) return true;
+    bool made = false;
+    deep([&] { made = new_m(p, spinning); });
+    return made || do_without_thread(p, spinning);
 }
+
+// The P becomes idle and the others do its work (nobody steals from an idle P). They may all be about to sleep, and
+// have looked for work before there was this: the first of them looks again (take_missed). One that has gone to sleep
+// since is given p after all. The first thread of all is made by ensure_runtime, which reports that failure.
+bool do_without_thread(P* p, bool spinning) noexcept {
+    sleeper idle{nullptr, false};
+    {
+        lock_guard held(sched.mu);
+        idle = take_for(p, spinning);
+        if (idle.m == nullptr) {
+            if (spinning) sched.spinning.fetch_sub(1, memory_order_seq_cst);
+            give_work_away(p);
+            if (idle_or_stop(p)) sched.thread_missed = true;
+            if (all_sleep()) idle = give_missed_to_tied();
+        }
+    }
+    return wake_if_any(idle);
+}
+
+namespace {
+
+// In a list of sleepers, from which somebody takes it who has a P for it; `last`: all others sleep, too.
+void sleep_until_given_p(M* m, bool last) noexcept {
+    if (last) {
+        review_keeper();
+        check_deadlock();
+    }
+    sched.futex_sleeps.fetch_add(1, memory_order_relaxed);
+    m->parked.sleep();
+    m->parked.clear();
+    acquire_p(m, m->next_p);
+    m->next_p = nullptr;
+}
+
+}  // namespace
 
 void stop_m(M* m) noexcept {
     if (m->spinning) {
@@ -211,19 +277,14 @@ void stop_m(M* m) noexcept {
         missed = take_missed();
         if (missed == nullptr) {
             idle_m_put(m);
-            last = sched.idle_m_count + sched.locked_m_idle == sched.m_count;
+            last = all_sleep();
         }
     }
     if (missed != nullptr) [[unlikely]] {
         acquire_p(m, missed);
-        return;
+    } else {
+        sleep_until_given_p(m, last);
     }
-    if (last) nothing_runs();
-    sched.futex_sleeps.fetch_add(1, memory_order_relaxed);
-    m->parked.sleep();
-    m->parked.clear();
-    acquire_p(m, m->next_p);
-    m->next_p = nullptr;
 }
 
 void hand_off(P* p) noexcept {
@@ -233,15 +294,7 @@ void hand_off(P* p) noexcept {
     }
     {
         lock_guard held(sched.mu);
-        if (sched.stopping.load(memory_order_relaxed)) {
-            p->status.store(p_status::stopped, memory_order_release);
-            if (sched.stop_wait.fetch_sub(1, memory_order_acq_rel) == 1) {
-                sched.stop_note.store(1, memory_order_release);
-                futex_wake(&sched.stop_note, 1);
-            }
-            return;
-        }
-        idle_p_put(p);
+        if (!idle_or_stop(p)) return;
     }
     // As S3 above: somebody may have published while this P was neither running nor idle.
     bool work = sched.global_size.load(memory_order_seq_cst) != 0;
@@ -257,18 +310,16 @@ void hand_off(P* p) noexcept {
 void stop_locked_m(M* m) noexcept {
     if (m->p != nullptr) hand_off(release_p(m));
     bool last = false;
+    sleeper tied{nullptr, false};
     {
         lock_guard held(sched.mu);
         ++sched.locked_m_idle;
         ++sched.sleep_generation;
-        last = sched.idle_m_count + sched.locked_m_idle == sched.m_count;
+        last = all_sleep();
+        if (last) tied = give_missed_to_tied();
     }
-    if (last) nothing_runs();
-    sched.futex_sleeps.fetch_add(1, memory_order_relaxed);
-    m->parked.sleep();
-    m->parked.clear();
-    acquire_p(m, m->next_p);
-    m->next_p = nullptr;
+    // It may be this one.
+    sleep_until_given_p(m, !wake_if_any(tied) && last);
 }
 
 void start_locked_m(M* m, G* g) noexcept {

@@ -240,6 +240,8 @@ inline void wake_for_next(P* p) noexcept {
 }
 /// Any: gives p to a thread. False (p is idle again): none sleeps and none can be created.
 bool start_m(P* p, bool spinning) noexcept VOLE_EXCLUDES(sched.mu);
+/// Any: no thread can be made for p. True: one that sleeps has been found after all.
+bool do_without_thread(P* p, bool spinning) noexcept VOLE_EXCLUDES(sched.mu);
 /// Puts m, which is about to sleep, into the list, or takes it out again.
 void idle_m_put(M* m) noexcept VOLE_REQUIRES(sched.mu);
 void idle_m_remove(M* m) noexcept VOLE_REQUIRES(sched.mu);
@@ -326,6 +328,9 @@ void start_sysmon_thread();
 /// goroutine: about to make a system call that is usually short; sysmon takes the P if it is not.
 void enter_syscall() noexcept;
 void leave_syscall() noexcept;
+/// sysmon: takes p from a system call that has lasted for more than one of its rounds while there is other work, or for
+/// 10 ms.
+bool retake(P* p, std::int64_t now) noexcept;
 /// goroutine, status syscall, without a P: waits for one.
 void take_p_again(M* m, G* g) noexcept;
 
@@ -334,6 +339,8 @@ void sysmon_main() noexcept;
 void wake_sysmon() noexcept;
 /// The calling thread must hold no P. One at a time: serialised by a lock of its own.
 void stop_the_world() noexcept;
+/// Any, signal handlers included: a P that was waited for has come to a halt (p_status::stopped).
+void count_stopped() noexcept;
 void start_the_world(std::uint32_t procs) noexcept;
 /// Called with the world stopped, or before it started. False: no memory for a P.
 bool resize_procs(std::uint32_t procs) noexcept;

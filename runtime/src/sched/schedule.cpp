@@ -308,11 +308,7 @@ void stop_for_the_world(M* m) noexcept {
         lock_guard held(sched.mu);
         release_p(m)->status.store(p_status::stopped, memory_order_release);
     }
-    // acq_rel: what this P did is seen by the one who stops the world.
-    if (sched.stop_wait.fetch_sub(1, memory_order_acq_rel) == 1) {
-        sched.stop_note.store(1, memory_order_release);
-        futex_wake(&sched.stop_note, 1);
-    }
+    count_stopped();
     stop_m(m);
 }
 

@@ -6,7 +6,8 @@
 // ones at their next visit to the scheduler, hurried by a preemption request that is repeated.
 // stop_wait counts the Ps that have not stopped yet.
 //
-// Locks: world (a blocking one, outermost), then sched.mu. Stack: any thread without a P.
+// Locks: world (a blocking one, outermost), then sched.mu. Stack: any thread without a P; count_stopped's any, signal
+// handlers included.
 #include <new>
 
 #include "runtime/src/os/permanent.hpp"
@@ -49,6 +50,13 @@ void retire(P* p) noexcept VOLE_REQUIRES(sched.mu) {
 }
 
 }  // namespace
+
+// acq_rel: what was done with the P is seen by the one who stops the world.
+void count_stopped() noexcept {
+    if (sched.stop_wait.fetch_sub(1, memory_order_acq_rel) != 1) return;
+    sched.stop_note.store(1, memory_order_release);
+    futex_wake(&sched.stop_note, 1);
+}
 
 void stop_the_world() noexcept {
     lock_world();

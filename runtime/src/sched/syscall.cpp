@@ -10,7 +10,7 @@
 // winner sees the P as the other side left it.
 // test/model/syscall.pml tries all orders.
 //
-// Stack: goroutine.
+// Stack: goroutine, retake sysmon's.
 #include <cerrno>
 
 #include <vole/runtime.hpp>
@@ -108,10 +108,7 @@ void enter_syscall() noexcept {
         if (p->status.compare_exchange_strong(expected, p_status::stopped, memory_order_acq_rel,
                                               memory_order_relaxed)) {
             record_p(record_kind::retake, p);
-            if (sched.stop_wait.fetch_sub(1, memory_order_acq_rel) == 1) {
-                sched.stop_note.store(1, memory_order_release);
-                futex_wake(&sched.stop_note, 1);
-            }
+            count_stopped();
         }
     }
     if (sched.sysmon_waiting.load(memory_order_relaxed)) wake_sysmon();
@@ -133,6 +130,31 @@ void leave_syscall() noexcept {
         return;
     }
     come_back(m, g);
+}
+
+bool retake(P* p, std::int64_t now) noexcept {
+    const std::uint32_t tick = p->syscall_tick.load(memory_order_relaxed);
+    if (p->seen_syscall_tick != tick) {
+        p->seen_syscall_tick = tick;
+        p->seen_syscall_when = now;
+        return false;
+    }
+    const bool nobody_else =
+        sched.spinning.load(memory_order_relaxed) + sched.idle_p_count.load(memory_order_relaxed) ==
+        0;
+    const bool other_work = !p->runq.empty() || sched.global_size.load(memory_order_relaxed) != 0 ||
+                            nobody_else || timers_due(p);
+    if (!other_work && now - p->seen_syscall_when < slice_ns) return false;
+    p_status expected = p_status::syscall;
+    if (!p->status.compare_exchange_strong(expected, p_status::idle, memory_order_acq_rel,
+                                           memory_order_relaxed)) {
+        return false;
+    }
+    record_p(record_kind::retake, p);
+    sched.retakes.fetch_add(1, memory_order_relaxed);
+    p->syscall_tick.store(tick + 1, memory_order_relaxed);
+    hand_off(p);
+    return true;
 }
 
 void enter_blocking() noexcept {

@@ -20,7 +20,6 @@ namespace vole::inline v0::detail {
 
 namespace {
 
-constexpr std::int64_t slice_ns = 10'000'000;
 constexpr std::int64_t least_sleep_ns = 20'000;
 constexpr std::int64_t most_sleep_ns = 5'000'000;
 constexpr std::int64_t most_patience_ns = 1'000'000;  // with deadlines that others look after
@@ -28,32 +27,6 @@ constexpr std::int64_t most_patience_ns = 1'000'000;  // with deadlines that oth
 constexpr std::int64_t most_sleep_behind_ns = 2'500'000;
 constexpr std::int64_t second_ns = 1'000'000'000;
 constexpr std::int64_t look_ns = 100;  // at one goroutine; all looks together take 1 % of a core
-
-// A P in a system call for more than one full round, while there is other work, or for 10 ms.
-bool retake_from_syscall(P* p, std::int64_t now) noexcept {
-    const std::uint32_t tick = p->syscall_tick.load(memory_order_relaxed);
-    if (p->seen_syscall_tick != tick) {
-        p->seen_syscall_tick = tick;
-        p->seen_syscall_when = now;
-        return false;
-    }
-    const bool nobody_else =
-        sched.spinning.load(memory_order_relaxed) + sched.idle_p_count.load(memory_order_relaxed) ==
-        0;
-    const bool other_work = !p->runq.empty() || sched.global_size.load(memory_order_relaxed) != 0 ||
-                            nobody_else || timers_due(p);
-    if (!other_work && now - p->seen_syscall_when < slice_ns) return false;
-    p_status expected = p_status::syscall;
-    if (!p->status.compare_exchange_strong(expected, p_status::idle, memory_order_acq_rel,
-                                           memory_order_relaxed)) {
-        return false;
-    }
-    record_p(record_kind::retake, p);
-    sched.retakes.fetch_add(1, memory_order_relaxed);
-    p->syscall_tick.store(tick + 1, memory_order_relaxed);
-    hand_off(p);
-    return true;
-}
 
 struct round {
     bool did = false;     // something that calls for another look soon
@@ -74,7 +47,7 @@ round inspect_all(std::int64_t now) noexcept {
                 result.behind |= watch_slice(p, now);
                 asked |= p->slice.asked;
                 break;
-            case p_status::syscall: result.did |= retake_from_syscall(p, now); break;
+            case p_status::syscall: result.did |= retake(p, now); break;
             default: break;
         }
         const std::uint64_t switches = p->stats.switches.load(memory_order_relaxed);

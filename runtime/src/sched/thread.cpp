@@ -173,13 +173,9 @@ void create_requested_threads() noexcept {
         }
         if (launch(m)) continue;
         P* p = m->next_p;
-        if (m->spinning) sched.spinning.fetch_sub(1, memory_order_seq_cst);
+        const bool spinning = m->spinning;
         put_back(m);
-        if (p == nullptr) continue;
-        lock_guard held(sched.mu);
-        give_work_away(p);
-        idle_p_put(p);
-        sched.thread_missed = true;  // as in start_m
+        if (p != nullptr) do_without_thread(p, spinning);
     }
 }
 

@@ -82,6 +82,7 @@ struct state {
     vole::wait_group spawned;
     view sequential;
     view behind_fence_all;
+    bool failed = false;
 };
 
 state* current = nullptr;
@@ -90,7 +91,12 @@ state& here() {
     if (current == nullptr) throw std::logic_error("modelled memory outside of a world");
     return *current;
 }
+// What comes after a failure is not worth looking at, and units cannot throw: nobody goes on, which the explorer reports.
+void stop_if_failed() {
+    if (here().failed) vole::chan<void>().recv();
+}
 thread_views& me() {
+    stop_if_failed();
     auto& all = here().threads;
     const auto [at, fresh] = all.try_emplace(vole::goroutine_id());
     if (fresh) at->second.number = static_cast<std::uint32_t>(all.size() - 1);
@@ -317,7 +323,10 @@ void wake(const void* sleeper) noexcept {
     s.note.send();
 }
 
-void yield() noexcept { vole::gosched(); }
+void yield() noexcept {
+    vole::gosched();
+    stop_if_failed();
+}
 std::uint32_t choose(std::uint32_t n) { return vole::detail::choose_below(n); }
 std::uint32_t thread_number() { return me().number; }
 
@@ -334,7 +343,9 @@ bool clear_if(void* cell, word initial, word expected) {
 
 void fail(const char* text) {
     std::fprintf(stderr, "modelled unit: %s\n", text);
-    std::abort();
+    here().failed = true;
+    stop_if_failed();
+    std::abort();  // not reached
 }
 
 // ---- plain memory -----------------------------------------------------------------------------

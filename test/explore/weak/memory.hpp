@@ -139,6 +139,9 @@ class atomic {
     T fetch_and(T by, order o) noexcept requires std::is_integral_v<T> {
         return updated(by, o, [](word old, word n) { return old & n; });
     }
+    T fetch_xor(T by, order o) noexcept requires std::is_integral_v<T> {
+        return updated(by, o, [](word old, word n) { return old ^ n; });
+    }
 
   private:
     T updated(T by, order o, word (*f)(word, word)) noexcept {

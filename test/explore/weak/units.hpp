@@ -126,8 +126,9 @@ std::unique_ptr<timer_unit> make_after_func(int in, const std::function<void()>&
 /// By the calling thread: then it runs what is due in all heaps.
 void let_pass(int time);
 
-/// Ps and threads that run goroutines, which are calls of one function: runtime/src/sched/schedule.cpp, idle.cpp, with the queues.
-/// All threads begin asleep, all Ps idle.
+/// Ps and threads that run goroutines, which are calls of one function: runtime/src/sched/schedule.cpp, idle.cpp, with the queues;
+/// syscall.cpp, stw.cpp, preempt/detach.cpp, attention.cpp. All threads begin asleep, all Ps idle. A P has plain memory, which is
+/// whoever's it is.
 class machine_unit {
   public:
     virtual ~machine_unit() = default;
@@ -140,6 +141,15 @@ class machine_unit {
     virtual void publish_last(int item, int thread) = 0;
     /// By anybody else.
     virtual void publish_from_outside(int item) = 0;
+    /// By a goroutine: it is inside the runtime for a moment, and uses its P.
+    virtual void enter() = 0;
+    /// By a goroutine: a system call that keeps its P, if nobody takes that away during it.
+    virtual void call_system(const std::function<void()>& during) = 0;
+    /// By one that is none of the threads: takes the Ps that are in system calls; those of goroutines outside the runtime.
+    virtual void retake() = 0;
+    virtual void detach() = 0;
+    /// The same: nobody uses a P in between.
+    virtual void stop_and_start() = 0;
     /// How many threads sleep.
     virtual int asleep() = 0;
     /// One that sleeps is woken, and ends as soon as it knows of no work.

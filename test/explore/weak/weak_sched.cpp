@@ -2,11 +2,8 @@
 // allow.
 #include <catch2/catch.hpp>
 
-#include "test/explore/weak/blocking.hpp"
-#include "test/explore/weak/units.hpp"
-#include "test/explore/weak/weak_support.hpp"
+#include "test/explore/weak/crew.hpp"
 
-#include <algorithm>
 #include <array>
 #include <vector>
 
@@ -24,70 +21,28 @@ struct starts {
 class forest {
   public:
     forest(world& w, int procs, int threads)
-        : w_(w), m_(make_machine(procs, threads)), threads_(threads) {
-        m_->runs([this](int item, int thread) {
-            ++ran_[static_cast<std::size_t>(item)];
-            const starts& s = tree_[static_cast<std::size_t>(item)];
-            for (const int i : s.last) m_->publish_last(i, thread);
-            if (s.next != 0) m_->publish_next(s.next, thread);
-        });
-    }
+        : crew_(w, procs, threads, [this](int item, int thread) {
+              const starts& s = tree_[static_cast<std::size_t>(item)];
+              for (const int i : s.last) crew_.machine().publish_last(i, thread);
+              if (s.next != 0) crew_.machine().publish_next(s.next, thread);
+          }) {}
     void starts_others(int item, starts s) { tree_[static_cast<std::size_t>(item)] = std::move(s); }
-
-    void run(const std::vector<int>& outside) {
-        std::vector<std::function<void()>> all;
-        for (int t = 0; t < threads_; ++t)
-            all.push_back([this, t] {
-                m_->work_on(t);
-                ++ended_;
-            });
-        for (const int item : outside) {
-            all.push_back([this, item] {
-                await_sleep();
-                m_->publish_from_outside(item);
-                ++published_;
-            });
-        }
-        all.push_back([this, &outside] {
-            while (published_ != outside.size()) yield();
-            await_sleep();
-            // Now, not when the threads are woken to end.
-            must(std::ranges::count(ran_, 1) == expected(outside),
-                 "all threads sleep, and work is left");
-            end_all();
-        });
-        run_threads(w_, all);
-        must(std::ranges::count(ran_, 0) == items - expected(outside), "a goroutine ran twice");
-    }
+    void run(const std::vector<int>& outside) { crew_.run(outside, size_of(outside)); }
 
   private:
-    void await_sleep() {
-        while (m_->asleep() + ended_ != threads_) yield();
-    }
-    void end_all() {
-        while (ended_ != threads_) {
-            await_sleep();
-            if (ended_ != threads_) m_->end_one();
-        }
-    }
-    std::ptrdiff_t expected(const std::vector<int>& roots) const {
-        std::ptrdiff_t n = 0;
+    int size_of(const std::vector<int>& roots) const {
+        int n = 0;
         for (const int i : roots) {
             const starts& s = tree_[static_cast<std::size_t>(i)];
             std::vector<int> below = s.last;
             if (s.next != 0) below.push_back(s.next);
-            n += 1 + expected(below);
+            n += 1 + size_of(below);
         }
         return n;
     }
 
-    world& w_;
-    std::unique_ptr<machine_unit> m_;
-    int threads_;
-    int ended_ = 0;
-    std::array<int, items> ran_{};
     std::array<starts, items> tree_;
-    std::size_t published_ = 0;
+    crew crew_;
 };
 
 void published_from_outside(world& w) { forest(w, 2, 2).run({1, 2}); }

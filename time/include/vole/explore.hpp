@@ -65,7 +65,8 @@ struct explore_options {
     /// differ only in the order of operations that do not touch each other's objects most are left out (sleep sets). With a bound none
     /// are: the one that is kept might be one of those that need more preemptions, and the bug would be missed.
     int preemptions = 2;
-    /// After so many decisions the others come in turn, so that those who wait for others in a loop get on; the schedule counts as cut.
+    /// After so many decisions the others come in turn, so that those who wait for others in a loop get on; the schedule counts as cut. One
+    /// that is still under way after 100 times as many has failed: a livelock.
     std::uint64_t max_steps = 10'000;
     /// Only this schedule. Empty: what VOLE_REPLAY of the environment says, if anything.
     std::string replay;

@@ -2,14 +2,14 @@
 #include "time/src/explore/explored_run.hpp"
 
 #include <algorithm>
-
-#include "runtime/internal/fatal.hpp"
+#include <stdexcept>
+#include <string>
 
 namespace vole::inline v0::detail {
 
 namespace {
-// A schedule that has been fair for so much longer than it should be and is still under way will not end.
-constexpr std::uint64_t patience_factor = 1000;
+// A schedule that has been fair for so much longer than it should take will not end.
+constexpr std::uint64_t patience_factor = 100;
 }  // namespace
 
 void explored_run::born(G* g) noexcept {
@@ -40,12 +40,23 @@ void explored_run::note(std::size_t option) {
     ++decisions_;
 }
 
+// What is decided without the strategy is decided alike in a replay, and not noted.
 std::size_t explored_run::decide(std::size_t options, standing current) {
-    if (!cut()) return how_.pick(options_, current);
-    if (steps_ > max_steps_ * patience_factor + 1'000'000) {
-        fatal("explore: a schedule does not end, although all goroutines have their turn");
+    if (cut()) return steps_ % options;
+    const std::size_t option = how_.pick(options_, current);
+    note(option);
+    return option;
+}
+
+// Nobody goes on then: each stays where it comes to decide next, and the schedule ends as a deadlock.
+bool explored_run::given_up() {
+    if (steps_ / patience_factor <= max_steps_) return false;
+    if (panic_ == nullptr) {
+        panic_ = std::make_exception_ptr(std::runtime_error(
+            "livelock: no end, although all goroutines have had their turn " +
+            std::to_string(patience_factor) + " times as long as max_steps says"));
     }
-    return steps_ % options;
+    return true;
 }
 
 explored_run::goroutine* explored_run::choose(goroutine* current, standing how) {
@@ -66,9 +77,7 @@ explored_run::goroutine* explored_run::choose(goroutine* current, standing how) 
         if (!cut()) how_.goes_on(options_[0]);
         return optional_[0];
     }
-    const std::size_t option = decide(optional_.size(), how);
-    note(option);
-    return optional_[option];
+    return optional_[decide(optional_.size(), how)];
 }
 
 std::uint32_t explored_run::object_number(const void* object) {
@@ -81,14 +90,16 @@ std::uint32_t explored_run::object_number(const void* object) {
 
 G* explored_run::starts(goroutine* chosen, bool preempts) {
     chosen->can_run = false;
-    events_.push_back({chosen->number, object_number(chosen->op.objects[0]), chosen->op.what,
-                       chosen->waited, preempts});
+    if (!cut())
+        events_.push_back({chosen->number, object_number(chosen->op.objects[0]), chosen->op.what,
+                           chosen->waited, preempts});
     return chosen->g;
 }
 
 G* explored_run::at_point(G* g, const operation& op) noexcept {
     goroutine* here = find(g);
     if (here == nullptr) return g;
+    if (given_up()) return nullptr;
     here->op = op;
     here->waited = false;
     here->can_run = true;

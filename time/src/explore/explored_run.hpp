@@ -57,6 +57,7 @@ class explored_run final : public explorer {
     goroutine* choose(goroutine* current, standing how);
     std::size_t decide(std::size_t options, standing current);
     void note(std::size_t option);
+    bool given_up();
     G* starts(goroutine* chosen, bool preempts);
     std::uint32_t object_number(const void* object);
 

@@ -9,10 +9,9 @@
 
 namespace vole::inline v0::detail {
 
-inline void futex_wait(const atomic<std::uint32_t>*, std::uint32_t, std::int64_t = -1) noexcept {
-    weak_memory::fail("nobody waits for that here");
-}
-inline void futex_wake(const atomic<std::uint32_t>*, int) noexcept {}
+void futex_wait(const atomic<std::uint32_t>* at, std::uint32_t expected,
+                std::int64_t ns = -1) noexcept;
+void futex_wake(const atomic<std::uint32_t>* at, int n) noexcept;
 inline std::int64_t nanotime() noexcept { return 0; }
 
 class note {
