@@ -133,23 +133,24 @@ R failure(int e) noexcept {
     }
 }
 
+/// make(), or its failure.
+template <fallible Row, class Call>
+auto make_or_fail(Call make) noexcept {
+    if (const int e = fault(Row); e != 0) [[unlikely]] {
+        // A close that fails has closed: Linux lets go of the number first.
+        if constexpr (Row == fallible::close) make();
+        return failure<Row, decltype(make())>(e);
+    }
+    return make();
+}
 /// f(args...), or its failure.
 template <fallible Row, class R, class... Params>
 R may_fail(R (*f)(Params...), std::type_identity_t<Params>... args) noexcept {
-    if (const int e = fault(Row); e != 0) [[unlikely]] {
-        // A close that fails has closed: Linux lets go of the number first.
-        if constexpr (Row == fallible::close) f(args...);
-        return failure<Row, R>(e);
-    }
-    return f(args...);
+    return make_or_fail<Row>([&] { return f(args...); });
 }
 template <fallible Row, class R, class... Params, class... Args>
 R may_fail(R (*f)(Params..., ...), Args... args) noexcept {
-    if (const int e = fault(Row); e != 0) [[unlikely]] {
-        if constexpr (Row == fallible::close) f(args...);
-        return failure<Row, R>(e);
-    }
-    return f(args...);
+    return make_or_fail<Row>([&] { return f(args...); });
 }
 
 /// A function of the system: what os.hpp's names are.
