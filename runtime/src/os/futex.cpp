@@ -31,20 +31,6 @@ void futex_wake(const atomic<std::uint32_t>* word, int count) noexcept {
     errno = saved;
 }
 
-void note::wake() noexcept {
-    word_.store(1, memory_order_release);
-    futex_wake(&word_, 1);
-}
-
-void note::sleep() noexcept {
-    while (word_.load(memory_order_acquire) == 0) futex_wait(&word_, 0);
-}
-
-bool note::sleep_for(std::int64_t timeout_ns) noexcept {
-    if (word_.load(memory_order_acquire) == 0) futex_wait(&word_, 0, timeout_ns);
-    return word_.load(memory_order_acquire) != 0;
-}
-
 std::int64_t nanotime() noexcept {
     timespec t{};
     clock_gettime(CLOCK_MONOTONIC, &t);

@@ -9,13 +9,26 @@
 
 namespace vole::inline v0::detail {
 
-// A worker begins as a thread of the model; it has no closure.
-spawn_ticket spawn_begin(const go_options&, std::size_t, std::size_t) {
+// A goroutine begins as a thread of the model: workers, and functions of contexts.
+spawn_ticket spawn_begin(const go_options&, std::size_t size, std::size_t) {
     static G fresh;
-    return {&fresh, nullptr};
+    return {&fresh, ::operator new(size)};
 }
-void spawn_commit(spawn_ticket, const closure_type* type) noexcept {
-    weak_memory::spawn(type->invoke, nullptr);
+void spawn_abort(spawn_ticket t) noexcept { ::operator delete(t.storage); }
+void spawn_commit(spawn_ticket t, const closure_type* type) noexcept {
+    struct begun {
+        const closure_type* type;
+        void* closure;
+    };
+    weak_memory::spawn(
+        [](void* p) {
+            const begun b = *static_cast<begun*>(p);
+            delete static_cast<begun*>(p);
+            b.type->invoke(b.closure);
+            if (b.type->destroy != nullptr) b.type->destroy(b.closure);
+            ::operator delete(b.closure);
+        },
+        new begun{type, t.storage});
 }
 
 }  // namespace vole::detail

@@ -88,6 +88,7 @@ std::map<const void*, int> futex_waiters;
 
 namespace vole::inline v0::detail {
 
+std::int64_t nanotime() noexcept { return 0; }
 // Without its time limit: whoever waits has to be woken.
 void futex_wait(const atomic<std::uint32_t>* at, std::uint32_t expected, std::int64_t) noexcept {
     // What the kernel sees is the newest.

@@ -74,6 +74,30 @@ class channel_unit {
     virtual void close() = 0;
 };
 
+/// A context that can be cancelled; it goes with its handle. sync/src/context.cpp.
+class context_unit {
+  public:
+    virtual ~context_unit() = default;
+    virtual std::unique_ptr<context_unit> child() = 0;
+    virtual void cancel() = 0;
+    virtual bool over() = 0;
+    /// By its channel; whether that is closed.
+    virtual void wait() = 0;
+    virtual bool closed() = 0;
+    /// One function; stop() takes it back.
+    virtual void after(const std::function<void()>& f) = 0;
+    virtual bool stop() = 0;
+};
+class semaphore_unit {
+  public:
+    virtual ~semaphore_unit() = default;
+    virtual void acquire(int n) = 0;
+    /// False: the context was over first.
+    virtual bool acquire(context_unit& until, int n) = 0;
+    virtual bool try_acquire(int n) = 0;
+    virtual void release(int n) = 0;
+};
+
 /// How a mutex is released where nobody waits.
 enum class release_kind { exchanged, restartable };
 std::unique_ptr<lock_unit> make_mutex(release_kind how);
@@ -82,6 +106,10 @@ std::unique_ptr<group_unit> make_group();
 std::unique_ptr<once_unit> make_once();
 std::unique_ptr<cond_unit> make_cond();
 std::unique_ptr<channel_unit> make_channel(std::size_t capacity);
+std::unique_ptr<context_unit> make_context();
+std::unique_ptr<semaphore_unit> make_semaphore(int size);
+/// The runtime's own, used as a lock: sync/internal/sema.hpp.
+std::unique_ptr<lock_unit> make_sema();
 
 /// A descriptor in the poller, its reading direction: net/src/poll_desc.hpp.
 enum class wait_result { ready, closed, timeout };

@@ -5,8 +5,18 @@
 
 #define VOLE_FITS_SMALL_STACK static_assert(true)
 
-namespace vole::inline v0::detail {
+namespace vole::inline v0 {
 
+namespace stack {
+template <class F>
+void ensure(std::size_t, F&& f) {
+    f();
+}
+}  // namespace stack
+
+namespace detail {
+
+inline constexpr std::size_t throw_bytes = 0;
 template <class F>
 void deep(F&& f) noexcept {
     f();
@@ -14,4 +24,6 @@ void deep(F&& f) noexcept {
 [[noreturn]] void throw_runtime_error(const char* what);
 [[noreturn]] void throw_bad_alloc();
 
-}  // namespace vole::detail
+}  // namespace detail
+
+}  // namespace vole
