@@ -37,9 +37,7 @@ class context_of final : public context_unit {
     bool over() override { return static_cast<bool>(context.err()); }
     void wait() override { context.done().recv(); }
     bool closed() override { return context.done().try_recv().is_closed(); }
-    void after(const std::function<void()>& f) override {
-        stop_ = vole::after_func(context, f);
-    }
+    void after(const std::function<void()>& f) override { stop_ = vole::after_func(context, f); }
     bool stop() override { return stop_(); }
 
     vole::context context;
@@ -67,7 +65,9 @@ class semaphore_of final : public semaphore_unit {
 
 class sema_of final : public lock_unit {
   public:
-    void lock() override { vole::detail::sema_acquire(&free_, vole::detail::wait_reason::semaphore); }
+    void lock() override {
+        vole::detail::sema_acquire(&free_, vole::detail::wait_reason::semaphore);
+    }
     bool try_lock() override { fail("there is no such thing"); }
     void unlock() override { vole::detail::sema_release(&free_); }
 

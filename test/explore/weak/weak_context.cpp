@@ -72,7 +72,8 @@ void function_or_stop(world& w) {
         cell.write(cell.read() + 1);
         ++ran;
     });
-    run_threads(w, {[&] { f.root->cancel(); }, [&] {
+    run_threads(w, {[&] { f.root->cancel(); },
+                    [&] {
                         stopped = f.c->stop();
                         if (stopped) cell.write(2);
                     }});
