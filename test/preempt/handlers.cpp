@@ -254,6 +254,26 @@ TEST_CASE("child: no signals", "[.child]") {
         });
     }
 }
+TEST_CASE("child: a loop that is frozen", "[.child]") {
+    run_on(1, [] {
+        std::atomic<bool> stop{false};
+        wait_group all;
+        // It never enters the runtime: without a signal, it is never frozen.
+        all.go([&] { spin_until(stop); });
+        wait_until([] { return counts().freezes > 0; }, "a signal");
+        stop = true;
+        all.wait();
+    });
+}
+TEST_CASE("PRE-26 without timers signals are sent directly, and again when one could not be") {
+    if (!has_signals) return;
+    const auto r =
+        run_case_in_subprocess("child: a loop that is frozen",
+                               {.env = {"VOLE_DEBUG=fail=timer_create@1x1000000+tgkill@1x3"}});
+    INFO(r.text());
+    CHECK(r.succeeded());
+}
+
 TEST_CASE("child: signals off by settings", "[.child]") {
     preempt::configure({.signals = false});
     loop_beside_another();

@@ -88,6 +88,7 @@ bool send_preempt_signal(M* m) noexcept {
         sent = may_fail<fallible::tgkill>(::syscall, SYS_tgkill, getpid(),
                                           m->tid.load(memory_order_relaxed),
                                           preempt_settings.signal) == 0;
+        if (!sent) m->signal_sent.store(false, memory_order_relaxed);  // or none would be again
     }
     if (sent) count_up(preempt_total.signals_sent);
     return sent;
