@@ -106,7 +106,7 @@ TEST_CASE("child: the process ends while timers are pending", "[.child]") {
     run([] {
         for (int i = 0; i < 50; ++i) after_func(i * 100us, [] {});
         go([] { sleep(1h); });
-        go([] { (void)k.c().recv(); });
+        go([c = k.c()] { (void)c.recv(); });  // it may begin when k is gone
         sleep(1ms);
     });
     say("run is over");
