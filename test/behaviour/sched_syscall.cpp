@@ -123,7 +123,7 @@ TEST_CASE("SCHED-75 the world stops while a system call lasts", "[sched][syscall
     });
 }
 
-TEST_CASE("SCHED-33 many goroutines in and out of system calls while others compute",
+TEST_CASE("SCHED-33 many goroutines in and out of system calls while the number of Ps changes",
           "[sched][syscall]") {
     for (const int procs : {1, 2, 4}) {
         run_on(procs, [procs] {
@@ -135,7 +135,7 @@ TEST_CASE("SCHED-33 many goroutines in and out of system calls while others comp
                 all.go([&, g] {
                     for (int i = 0; i < rounds; ++i) {
                         enter_syscall();
-                        // Most are over before sysmon's next round, some are not.
+                        // Most calls are over before sysmon's next round; some are nanosleep, and last.
                         if ((i + g) % 64 == 0)
                             std::this_thread::sleep_for(std::chrono::microseconds(200));
                         leave_syscall();

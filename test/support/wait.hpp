@@ -36,14 +36,10 @@ constexpr place here(const char* file = __builtin_FILE(), int line = __builtin_L
 /// Says what hangs and where everybody is, and ends the process: what goes on after a hang works on
 /// frames that other goroutines still refer to.
 [[noreturn]] inline void give_up(const char* what, place where) {
-    const auto say = [&] {
-        std::fprintf(stderr, "%s:%d: gave up after %lld s waiting for: %s\n", where.file,
-                     where.line, static_cast<long long>(patience().count()), what);
-        std::fflush(stderr);
-    };
-    say();
+    std::fprintf(stderr, "%s:%d: gave up after %lld s waiting for: %s\n", where.file, where.line,
+                 static_cast<long long>(patience().count()), what);
+    std::fflush(stderr);
     vole::write_traceback(STDERR_FILENO, vole::traceback_scope::all);
-    say();  // reports show the end of what was printed
     std::abort();
 }
 

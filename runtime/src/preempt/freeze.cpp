@@ -121,7 +121,6 @@ void queue_frozen(M* m, G* g, g_status from) noexcept VOLE_REQUIRES(sched.mu) {
 
 void hand_over(P* p, const successor& next) noexcept {
     if (next.to != nullptr) {
-        sched.futex_wakes.fetch_add(1, memory_order_relaxed);
         sleeper{next.to, next.keeps}.wake();
         return;
     }

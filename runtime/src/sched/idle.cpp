@@ -132,6 +132,7 @@ sleeper idle_m_take(P* p) noexcept {
 }
 
 void sleeper::wake() const noexcept {
+    sched.futex_wakes.fetch_add(1, memory_order_relaxed);
     if (keeps) {
         wake_keeper();
     } else {
@@ -153,7 +154,6 @@ sleeper take_for(P* p, bool spinning) noexcept VOLE_REQUIRES(sched.mu) {
 
 bool wake_if_any(const sleeper& s) noexcept {
     if (s.m == nullptr) return false;
-    sched.futex_wakes.fetch_add(1, memory_order_relaxed);
     s.wake();
     return true;
 }
@@ -330,8 +330,7 @@ void start_locked_m(M* m, G* g) noexcept {
     }
     owner->next_p = release_p(m);
     record_p(record_kind::hand, owner->next_p, owner);
-    sched.futex_wakes.fetch_add(1, memory_order_relaxed);
-    owner->parked.wake();
+    sleeper{owner, false}.wake();
     stop_m(m);
 }
 

@@ -15,6 +15,21 @@
 #include <stdexcept>
 #include <vector>
 
+namespace weak_memory {
+
+namespace {
+
+using namespace vole::detail;
+
+constexpr std::size_t most_threads = 16;
+M* ms_of_threads[most_threads];
+vole::detail::atomic<std::uint32_t> depths[most_threads];
+std::map<const void*, int> futex_waiters;
+
+}  // namespace
+
+}  // namespace weak_memory
+
 namespace vole::inline v0::detail {
 
 constinit scheduler sched;
@@ -62,32 +77,6 @@ bool fence_all_threads() noexcept {
     weak_memory::fence_all();
     return true;
 }
-
-}  // namespace vole::inline v0::detail
-
-// A thief waits for whoever owns what it has seen.
-extern "C" int modelled_nanosleep(const timespec*, timespec*) {
-    weak_memory::yield();
-    return 0;
-}
-
-namespace weak_memory {
-
-namespace {
-
-using namespace vole::detail;
-
-constexpr std::size_t most_threads = 16;
-M* ms_of_threads[most_threads];
-vole::detail::atomic<std::uint32_t> depths[most_threads];
-std::map<const void*, int> futex_waiters;
-
-}  // namespace
-
-}  // namespace weak_memory
-
-namespace vole::inline v0::detail {
-
 std::int64_t nanotime() noexcept { return 0; }
 // Without its time limit: whoever waits has to be woken.
 void futex_wait(const atomic<std::uint32_t>* at, std::uint32_t expected, std::int64_t) noexcept {
@@ -104,6 +93,12 @@ void futex_wake(const atomic<std::uint32_t>* at, int) noexcept {
 }
 
 }  // namespace vole::inline v0::detail
+
+// A thief waits for whoever owns what it has seen.
+extern "C" int modelled_nanosleep(const timespec*, timespec*) {
+    weak_memory::yield();
+    return 0;
+}
 
 void* vole::arch::modelled_port::current_m() noexcept {
     return weak_memory::ms_of_threads[weak_memory::thread_number()];

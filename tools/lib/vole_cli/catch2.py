@@ -232,8 +232,8 @@ def _one_process(command, limits, env, cwd, names, folder, outcome, on_case):
     return rest
 
 
-# What a runtime or a sanitizer begins its report with.
-_REPORT = re.compile(r"(fatal error|panic|gave up after|ERROR: |WARNING: ThreadSanitizer|runtime error)")
+# What the runtime, a test's patience or a sanitizer begins its report with; not a frame's file or function.
+_REPORT = re.compile(r"^(fatal error|panic): |: gave up after |ERROR: |WARNING: ThreadSanitizer|: runtime error: ")
 
 
 def tail(text, most=60):
