@@ -14,6 +14,7 @@
 #include <vole/sync_map.hpp>
 
 #include "test/behaviour/sched_support.hpp"
+#include "test/support/wide_int.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -122,10 +123,10 @@ rc::Gen<op> any_op(int keys, int values, kind end) {
                         });
 }
 
-template <class Hash>
+template <class Hash, class V>
 void as_the_model() {
     const auto program = *rc::gen::container<std::vector<op>>(any_op(30, 3, kind::count));
-    vole::sync_map<int, int, Hash> m;
+    vole::sync_map<int, V, Hash> m;
     model_map model;
     for (const op& o : program) {
         const answer got = apply(m, o);
@@ -210,11 +211,11 @@ answer apply_one(M& m, const op& o) {
     return apply(m, o);
 }
 
-template <class Hash>
+template <class Hash, class V>
 std::vector<std::vector<event>> happened(int procs, const std::vector<std::vector<op>>& programs) {
     std::vector<std::vector<event>> history(programs.size());
     run_on(procs, [&] {
-        vole::sync_map<int, int, Hash> m;
+        vole::sync_map<int, V, Hash> m;
         for (int k = 1; k < 20; ++k) m.store(k, k);  // neighbours
         std::atomic<int> clock{0};
         std::atomic<std::size_t> ready{0};
@@ -240,13 +241,13 @@ std::vector<std::vector<event>> happened(int procs, const std::vector<std::vecto
     return history;
 }
 
-template <class Hash>
+template <class Hash, class V>
 void is_linearizable(int procs) {
     // One key: linearizability of a map is that of each of its keys.
     const auto programs = *rc::gen::container<std::vector<std::vector<op>>>(
         4, rc::gen::resize(30, rc::gen::container<std::vector<op>>(any_op(1, 3, kind::clear))));
     for (int again = 0; again < 3; ++again) {
-        const auto history = happened<Hash>(procs, programs);
+        const auto history = happened<Hash, V>(procs, programs);
         RC_ASSERT(explanation(history).exists());
     }
 }
@@ -330,18 +331,19 @@ void pool_as_the_model() {
 
 }  // namespace
 
-TEST_CASE("SYNC-67 property: a map does what a map does", "[sync][sync_map][property]") {
-    CHECK(rc::check("keys of different hashes", as_the_model<any_hash>));
-    CHECK(rc::check("keys of equal hashes", as_the_model<clashing_hash>));
-    CHECK(rc::check("hashes that differ above", as_the_model<upper_hash>));
+TEMPLATE_TEST_CASE("SYNC-67 property: a map does what a map does", "[sync][sync_map][property]",
+                   int, wide_int) {
+    CHECK(rc::check("keys of different hashes", as_the_model<any_hash, TestType>));
+    CHECK(rc::check("keys of equal hashes", as_the_model<clashing_hash, TestType>));
+    CHECK(rc::check("hashes that differ above", as_the_model<upper_hash, TestType>));
 }
 
-TEST_CASE("SYNC-67 property: operations on one key are linearizable",
-          "[sync][sync_map][property]") {
+TEMPLATE_TEST_CASE("SYNC-67 property: operations on one key are linearizable",
+                   "[sync][sync_map][property]", int, wide_int) {
     for (const int procs : {1, 2, 4}) {
-        CHECK(rc::check("a key alone", [&] { is_linearizable<any_hash>(procs); }));
-        CHECK(
-            rc::check("a key among equal hashes", [&] { is_linearizable<clashing_hash>(procs); }));
+        CHECK(rc::check("a key alone", [&] { is_linearizable<any_hash, TestType>(procs); }));
+        CHECK(rc::check("a key among equal hashes",
+                        [&] { is_linearizable<clashing_hash, TestType>(procs); }));
     }
 }
 

@@ -3,8 +3,9 @@
 //
 // How it works: <vole/detail/map_core.hpp> (one sorted list without locks, and buckets that lead into it) and
 // <vole/detail/grace.hpp> (who may still be reading). What is added here are keys and values:
-//  - an entry does not change once it is in the list. A new value is a new entry that takes the old one's place: the
-//    old one dies by a `next` that leads to the new one, in one step, so at each moment exactly one of them counts.
+//  - a value that is a word changes in its entry (<vole/detail/map_entry.hpp>). Any other does not: a new one is a new entry
+//    that takes the old one's place, and the old one dies by a `next` that leads to the new one, in one step, so at
+//    each moment exactly one of them counts.
 //  - a new key is added behind the last entry of its order. Two who add the same key want the same
 //    place, and one of them finds it changed.
 //  - comparisons, copies and hashes run in a section of the grace, which is no lock: they may throw, wait, or use the map.
@@ -30,12 +31,14 @@
 #include <vole/detail/explore_point.hpp>
 #include <vole/detail/grace.hpp>
 #include <vole/detail/map_core.hpp>
+#include <vole/detail/map_entry.hpp>
 
 namespace vole::inline v0 {
 
 /// Go's sync.Map. Each operation on one key is atomic, and no operation waits for another. A read neither allocates
 /// nor writes where another P does. Values are given as copies, made while others may replace or erase what is
-/// copied; the map never moves from or changes a value.
+/// copied; the map never moves from a value. One that is trivially copyable and has at most eight bytes (a number, a pointer) is
+/// replaced without an allocation, whatever its ==.
 ///
 /// Happens-before: an operation that writes -> one that sees its effect.
 ///
@@ -73,7 +76,7 @@ class sync_map {
         section in(grace_);
         const entry* e = find(order, key, in);
         if (e == nullptr) return std::nullopt;
-        return std::optional<V>(std::in_place, e->value);
+        return std::optional<V>(std::in_place, entry::value_of(e->look()));
     }
 
     bool contains(const K& key) const {
@@ -86,13 +89,7 @@ class sync_map {
     /// Sets the key's value.
     void store(K key, V value) {
         detail::explore_point("store", this);
-        const std::uint64_t order = order_of(key);
-        std::unique_ptr<entry> fresh = make_entry(order, std::move(key), std::move(value));
-        section in(grace_);
-        for (;;) {
-            const spot s = locate(order, fresh->key, in);
-            if (s.found != nullptr ? replace(s, fresh, in) : insert(s, fresh, in)) return;
-        }
+        put<false>(key, value);
     }
 
     /// The key's value, and true; if there is none, it becomes `value`, and the result is that, and false.
@@ -104,7 +101,7 @@ class sync_map {
         section in(grace_);
         for (;;) {
             const spot s = locate(order, key, in);
-            if (s.found != nullptr) return {s.found->value, true};
+            if (s.found != nullptr) return {entry::value_of(s.found->look()), true};
             if (fresh == nullptr) {
                 copy.emplace(value);
                 fresh = make_entry(order, key, std::move(value));
@@ -116,18 +113,7 @@ class sync_map {
     /// Sets the key's value and gives the old one, if there was one.
     std::optional<V> swap(K key, V value) {
         detail::explore_point("swap", this);
-        const std::uint64_t order = order_of(key);
-        std::unique_ptr<entry> fresh = make_entry(order, std::move(key), std::move(value));
-        section in(grace_);
-        for (;;) {
-            const spot s = locate(order, fresh->key, in);
-            if (s.found == nullptr) {
-                if (insert(s, fresh, in)) return std::nullopt;
-            } else {
-                std::optional<V> old(std::in_place, s.found->value);
-                if (replace(s, fresh, in)) return old;
-            }
-        }
+        return put<true>(key, value);
     }
 
     /// Erases the key; false: there was no such key.
@@ -158,9 +144,10 @@ class sync_map {
         section in(grace_);
         for (;;) {
             const spot s = locate(order, key, in);
-            if (s.found == nullptr || !(s.found->value == old)) return false;
-            if (fresh == nullptr) fresh = make_entry(order, key, std::move(value));
-            if (replace(s, fresh, in)) return true;
+            if (s.found == nullptr) return false;
+            const auto seen = s.found->look();
+            if (!(entry::value_of(seen) == old)) return false;
+            if (change(s, seen, fresh, key, value, in)) return true;
         }
     }
 
@@ -190,10 +177,11 @@ class sync_map {
             for (const entry* v : visited) again = again || equal_(v->key, e->key);
             if (again) continue;
             visited.push_back(e);
+            const V& value = entry::value_of(e->look());
             if constexpr (std::is_void_v<std::invoke_result_t<F&, const K&, const V&>>) {
-                std::invoke(f, e->key, e->value);
+                std::invoke(f, e->key, value);
             } else {
-                if (!std::invoke(f, e->key, e->value)) return;
+                if (!std::invoke(f, e->key, value)) return;
             }
         }
     }
@@ -221,12 +209,7 @@ class sync_map {
     static constexpr bool destroys_nothing =
         std::is_trivially_destructible_v<K> && std::is_trivially_destructible_v<V>;
 
-    struct entry : detail::map_entry {
-        entry(K&& k, V&& v) : key(std::move(k)), value(std::move(v)) {}
-        entry(const K& k, V&& v) : key(k), value(std::move(v)) {}
-        const K key;
-        const V value;
-    };
+    using entry = detail::map_entry_of<K, V>;
 
     static void destroy(detail::retired* r) noexcept {
         while (r != nullptr) {
@@ -274,6 +257,40 @@ class sync_map {
         auto e = std::make_unique<entry>(std::forward<Key>(key), std::move(value));
         e->order = order;
         return e;
+    }
+
+    // Sets the key's value. The old one, if it is asked for and there was one.
+    template <bool gives_old>
+    std::optional<V> put(K& key, V& value) {
+        const std::uint64_t order = order_of(key);
+        std::unique_ptr<entry> fresh;  // then key and value have moved there
+        section in(grace_);
+        for (;;) {
+            const spot s = locate(order, fresh == nullptr ? key : fresh->key, in);
+            std::optional<V> old;
+            if (s.found == nullptr) {
+                if (fresh == nullptr) fresh = make_entry(order, std::move(key), std::move(value));
+                if (insert(s, fresh, in)) return old;
+            } else {
+                const auto seen = s.found->look();
+                if constexpr (gives_old) old.emplace(entry::value_of(seen));
+                if (change(s, seen, fresh, std::move(key), value, in)) return old;
+            }
+        }
+    }
+
+    // Gives the entry that was found a new value. False: it has changed meanwhile.
+    template <class Seen, class Key>
+    bool change(const spot& s, Seen seen, std::unique_ptr<entry>& fresh, Key&& key, V& value,
+                section& in) {
+        if constexpr (detail::changes_in_place<V>) {
+            return s.found->set(seen, s.next, value);
+        } else {
+            if (fresh == nullptr) {
+                fresh = make_entry(s.found->order, std::forward<Key>(key), std::move(value));
+            }
+            return replace(s, fresh, in);
+        }
     }
 
     // The live entry. One that is dead leads on to the one that replaced it.
@@ -366,12 +383,10 @@ class sync_map {
         section in(grace_);
         for (;;) {
             const spot s = locate(order, key, in);
-            if (s.found == nullptr || !pred(s.found->value)) return false;
-            std::uintptr_t next = s.next;
-            if (!s.found->next.compare_exchange_strong(next, next | 1, detail::memory_order_acq_rel,
-                                                       detail::memory_order_relaxed)) {
-                continue;
-            }
+            if (s.found == nullptr) return false;
+            const auto seen = s.found->look();
+            if (!pred(entry::value_of(seen))) return false;
+            if (!s.found->end(seen, s.next)) continue;
             --in.added;
             take_out(s, s.next | 1, in);
             return true;
