@@ -10,6 +10,8 @@
 //            again: no other needs to be woken
 //   spread   readers may count themselves elsewhere: rw_readers.cpp. Never together with `writer`: who is to set that
 //   folding  has the count put right before
+//   homed    with `spread`: only readers on the P whose index is in the bits of home_mask may. Never with `writer`, either:
+//            rest_ says then what the state is to become again
 // leaving_   how many readers the announced writer still waits for; below zero while it has not come to say so
 // admitted_  readers that a leaving writer has let in and that had counted themselves, but had not queued yet
 //
@@ -72,12 +74,15 @@ void rw_mutex::lock_slow() {
     bool awake = false;  // this is the writer that `woken` speaks of
     for (int spins = 0;;) {
         std::uint64_t seen = state_.load(memory_order_relaxed);
-        if ((seen & (spread | folding)) != 0) seen = gather_readers();
-        if ((seen & writer) == 0) {
+        bool at_home = false;
+        if ((seen & (spread | folding)) != 0) {
+            at_home = write_at_home(seen);
+            if (!at_home) seen = gather_readers();
+        }
+        if (at_home || (seen & writer) == 0) {
             // acquire: pairs with the releases of all who unlocked; they are one chain of read-modify-writes.
-            if ((seen & (spread | folding)) != 0 ||
-                !state_.compare_exchange_weak(seen, seen | writer, memory_order_acquire,
-                                              memory_order_relaxed)) {
+            if (!at_home && !state_.compare_exchange_weak(seen, seen | writer, memory_order_acquire,
+                                                          memory_order_relaxed)) {
                 continue;
             }
             if (awake) state_.fetch_and(~woken, memory_order_relaxed);
@@ -146,10 +151,17 @@ void rw_mutex::unlock_slow() {
 }
 
 void rw_mutex::release() {
-    std::uint64_t seen = writer;
-    // release: pairs with the acquire of whoever locks next.
-    if (state_.compare_exchange_strong(seen, 0, memory_order_release, memory_order_relaxed)) return;
+    std::uint64_t seen = state_.load(memory_order_relaxed);
+    // No reader waits, and no writer does that nobody has woken: one who has been may be long in coming.
+    while ((seen & writer) != 0 && seen < one_reader && (seen & (waiters | woken)) != waiters) {
+        const std::uint64_t after = at_rest() | (seen & (waiters | woken));
+        // release: pairs with the acquire of whoever locks next.
+        if (state_.compare_exchange_weak(seen, after, memory_order_release, memory_order_relaxed)) {
+            return;
+        }
+    }
     if ((seen & writer) == 0) fatal("sync: Unlock of unlocked RWMutex");
+    rest_ = 0;  // others have come
     const runtime_pin pin;
     wait_bucket& b = bucket_of(this);
     b.mu.acquire();

@@ -28,6 +28,13 @@ bool can_spread() {
     return probe::is_spread(m);
 }
 
+void read(rw_mutex& m, std::uint64_t times) {
+    for (std::uint64_t i = 0; i < times; ++i) {
+        m.lock_shared();
+        m.unlock_shared();
+    }
+}
+
 }  // namespace
 
 TEST_CASE("SYNC-17 readers in a row are spread, and the next writer gathers them",
@@ -36,27 +43,174 @@ TEST_CASE("SYNC-17 readers in a row are spread, and the next writer gathers them
     findings ok;
     run_on(2, [&] {
         rw_mutex m;
-        for (int round = 0; round < 3; ++round) {
-            for (std::uint64_t i = 1; i < probe::after; ++i) {
-                m.lock_shared();
-                m.unlock_shared();
-            }
-            ok(!probe::is_spread(m));
-            m.lock_shared();
-            ok.equal(probe::is_spread(m), can);
-            m.unlock_shared();
+        read(m, probe::after - 1);
+        ok(!probe::is_spread(m));
+        m.lock_shared();
+        ok.equal(probe::is_spread(m), can);
+        ok(!probe::has_home(m));
+        m.unlock_shared();
+        m.lock();
+        ok(!probe::is_spread(m));
+        ok(!m.try_lock_shared());
+        m.unlock();
+        read(m, probe::look - 1);
+        ok(!probe::is_spread(m));
+        read(m, 1);
+        ok(probe::has_home(m) == can, "a writer had come");
+    });
+    CHECK(ok.text() == "");
+}
+
+TEST_CASE("SYNC-17 readers and writers on one P have a home there, until somebody waits",
+          "[sync][rw_mutex]") {
+    if (!can_spread()) return;  // the case above says whether it should be
+    findings ok;
+    run_on(1, [&] {
+        rw_mutex m;
+        for (std::uint64_t i = 0; i < probe::look / 15 + 1; ++i) {
+            read(m, 15);
             m.lock();
             ok(!probe::is_spread(m));
             ok(!m.try_lock_shared());
+            ok(!m.try_lock());
             m.unlock();
-            // A writer begins the count anew.
-            for (std::uint64_t i = 1; i < probe::after; ++i) {
-                m.lock_shared();
-                m.unlock_shared();
-            }
+        }
+        ok(probe::has_home(m), "after so many readers");
+        wait_group all;
+        int order = 0;
+        m.lock_shared();
+        all.go([&] {
+            m.lock();
+            ok.equal(++order, 2);
+            m.unlock();
+        });
+        gosched();
+        ok(!probe::is_spread(m), "while a writer waits");
+        all.go([&] {
+            m.lock_shared();
+            ok.equal(++order, 3);
+            m.unlock_shared();
+        });
+        gosched();
+        ok.equal(++order, 1);
+        m.unlock_shared();
+        all.wait();
+        ok(probe::is_free(m), "others have waited");
+    });
+    CHECK(ok.text() == "");
+}
+
+TEST_CASE("SYNC-19 readers from elsewhere are counted beside those of the home",
+          "[sync][rw_mutex]") {
+    findings ok;
+    run_on(1, [&] {
+        rw_mutex m;
+        home_readers(m);
+        std::thread([&] { m.lock_shared(); }).join();
+        ok(!m.try_lock());
+        home_readers(m);
+        m.lock_shared();
+        std::atomic<int> left{0};
+        wait_group all;
+        all.go([&] {
+            m.lock();
+            ok.equal(left.load(), 2);
+            m.unlock();
+        });
+        gosched();
+        ++left;
+        std::thread([&] { m.unlock_shared(); }).join();
+        gosched();
+        ++left;
+        m.unlock_shared();
+        all.wait();
+        // Left here who came there, and the other way round.
+        home_readers(m);
+        m.lock_shared();
+        std::thread([&] {
+            m.unlock_shared();
+            m.lock_shared();
+        }).join();
+        m.unlock_shared();
+        ok.equal(m.try_lock(), true);
+        m.unlock();
+        ok(probe::is_free(m));
+    });
+    CHECK(ok.text() == "");
+}
+
+TEST_CASE("SYNC-19 a writer from elsewhere waits for the home's readers", "[sync][rw_mutex]") {
+    findings ok;
+    run_on(2, [&] {
+        rw_mutex m;
+        home_readers(m);
+        m.lock_shared();
+        std::atomic<bool> written{false};
+        std::thread writer([&] {
+            m.lock();
+            written = true;
+            m.unlock();
+        });
+        wait_until([&] { return !m.try_lock_shared() || (m.unlock_shared(), false); });
+        ok(!written);
+        m.unlock_shared();
+        blocking([&] { writer.join(); });
+        ok(written);
+        ok(probe::is_free(m));
+    });
+    CHECK(ok.text() == "");
+}
+
+TEST_CASE("SYNC-17 a home that others write to is tried less and less often", "[sync][rw_mutex]") {
+    if (!can_spread()) return;
+    findings ok;
+    run_on(1, [&] {
+        rw_mutex m;
+        const auto write_elsewhere = [&] {
+            std::thread([&] {
+                m.lock();
+                m.unlock();
+            }).join();
             ok(!probe::is_spread(m));
+        };
+        // How many looks until it is tried again.
+        const auto looks = [&] {
+            for (int n = 1;; ++n) {
+                m.lock();
+                m.unlock();
+                read(m, probe::look);
+                if (probe::has_home(m)) return n;
+            }
+        };
+        for (const int wanted : {1, 1, 2, 4, 8}) {
+            ok.equal(looks(), wanted);
+            write_elsewhere();
+        }
+        ok.equal(looks(), 16);
+        for (int i = 0; i < 100; ++i) {
             m.lock();
             m.unlock();
+        }
+        ok(probe::has_home(m));
+        write_elsewhere();
+        ok(looks() == 1, "it had paid");
+    });
+    CHECK(ok.text() == "");
+}
+
+TEST_CASE("SYNC-17 many readers from elsewhere end a home", "[sync][rw_mutex]") {
+    if (!can_spread()) return;
+    findings ok;
+    run_on(1, [&] {
+        for (const bool writes : {false, true}) {
+            rw_mutex m;
+            home_readers(m);
+            read(m, 100);
+            if (writes) m.lock(), m.unlock();
+            ok(probe::has_home(m));
+            std::thread([&] { read(m, probe::after); }).join();
+            ok(!probe::has_home(m));
+            ok.equal(probe::is_spread(m), !writes);
         }
     });
     CHECK(ok.text() == "");

@@ -3,11 +3,12 @@
 
     rw_readers.py [--broken CHANGE] READERS WRITERS
 
-Each reader has a slot, comes and goes twice, by its slot or by the lock's word, whichever is open to it; a reader that is in
-may spread the lock. Each writer comes once: it gathers the readers if need be, announces itself, waits for those who are
-in, writes, and leaves. Memory is that of an amd64 CPU: a reader's plain stores to its slot wait in its buffer;
-read-modify-writes and the gatherer's membarrier empty it. Nobody may write while others are in, and whatever happens
-everybody must be able to come to an end.
+Each reader has a P, and so a slot, comes and goes twice, by its slot or by the lock's word, whichever is open to it; a
+reader that is in may spread the lock, to all or to its own P. Each writer comes once: it gathers the readers if need be,
+announces itself, waits for those who are in, writes, and leaves. The first writer shares the P of the first reader, which it
+has between the reader's steps, unless that is inside the runtime. Memory is that of an amd64 CPU: a reader's plain stores to
+its slot wait in its buffer; read-modify-writes, a P's changing hands and the gatherer's membarrier empty it. Nobody may
+write while others are in, and whatever happens everybody must be able to come to an end.
 
 Exit status: 0 if so; 1 with the steps that lead to the first fault. --broken makes a change that must lead to one,
 and turns the status round:
@@ -15,6 +16,9 @@ and turns the status round:
     no-wait     who gathers does not wait for slots that are busy
     no-look     a reader does not look at the lock once its slot is busy
     or-writer   a writer announces itself whatever the state
+    any-home    a reader whose slot is busy does not look whose home it is
+    far-home    a writer from another P takes the home for its own
+    blind-home  a writer at home does not look whether others gather
 """
 
 import sys
@@ -36,6 +40,8 @@ class State(NamedTuple):
     writer: bool = False
     spread: bool = False
     folding: bool = False
+    home: int = 0  # with either of them: 1 + whose P it is spread to alone
+    rest: int = 0  # the home that the writer came from
     leaving: int = 0  # for the announced writer
 
 
@@ -106,15 +112,18 @@ class Model:
                 yield "sees spread" if s.spread else "sees no spread", put(s, "busy" if s.spread else "adds", 1)
         elif at[0] == "in":
             if not (s.spread or s.folding or s.writer):
-                t = self.locked(s, i)
-                yield "spreads", t._replace(spread=True, count=t.count + BORROWED)
+                t = self.locked(s, i)._replace(spread=True, count=s.count + BORROWED)
+                yield "spreads", t
+                yield "spreads to its P", t._replace(home=i + 1)
+            if s.spread and s.home:
+                yield "spreads further", self.locked(s, i)._replace(home=0)
             yield "goes", put(s, "leaves")
         elif at[0] == "leaves":
             yield "sees spread" if s.spread else "sees no spread", put(s, "busy" if s.spread else "adds", -1)
         elif at[0] == "busy":
             yield "is busy", put(self.store(s, i, "busy", 1), "looks", at[1])
         elif at[0] == "looks":
-            ok = s.spread or self.broken == "no-look"
+            ok = (s.spread and (s.home in (0, i + 1) or self.broken == "any-home")) or self.broken == "no-look"
             yield f"looks: {ok}", put(s, "counts" if ok else "retreats", at[1])
         elif at[0] == "counts":
             # From here a reader that comes is in, one that goes was in until now.
@@ -146,8 +155,19 @@ class Model:
             return t._replace(writers=changed(t.writers, i, then))
 
         if at[0] == "comes":
+            at_home = s.home == 1 and (i == 0 and self.has_proc(s) or self.broken == "far-home")
+            t = self.locked(s, 0) if i == 0 and at_home else s
             if s.spread:
                 yield "begins to gather", put(s._replace(spread=False, folding=True), "fences")
+            if at_home and s.spread:  # try_lock()
+                yield "begins to gather at home", put(t._replace(spread=False, folding=True), "sums", 0, 0)
+            if at_home and (s.spread or self.broken == "blind-home"):
+                total = t.count - BORROWED + t.counts[0]
+                if total < 0:
+                    raise Fault("less than no reader")
+                t = t._replace(counts=changed(t.counts, 0, 0), count=total, spread=False, home=0, rest=1, writer=True,
+                               leaving=t.leaving + total)
+                yield "announces itself at home", put(t, "waits")
             if not s.writer and (self.broken == "or-writer" or not (s.spread or s.folding)):
                 t = s._replace(writer=True, leaving=s.leaving + s.count)
                 yield "announces itself", put(t, "waits")
@@ -160,7 +180,7 @@ class Model:
         elif at[0] == "sums":
             _, r, total = at
             if r == len(s.readers):
-                t = s._replace(folding=False, count=s.count + total - BORROWED)
+                t = s._replace(folding=False, home=0, rest=0, count=s.count + total - BORROWED)
                 if t.count < 0:
                     raise Fault("less than no reader")
                 yield "folds", put(t, "comes")
@@ -171,8 +191,16 @@ class Model:
                 yield "writes", put(s, "writes")
         elif at[0] == "writes":
             let_in = tuple(("in",) if r == ("waits",) else r for r in s.readers)
-            yield "leaves", put(s._replace(writer=False, readers=let_in), "done")
+            if s.rest and s.count == 0:
+                t = s._replace(writer=False, spread=True, home=s.rest, count=BORROWED)
+                yield "leaves it as it was", put(t, "done")
+            else:
+                yield "leaves", put(s._replace(writer=False, rest=0, readers=let_in), "done")
+
+    @staticmethod
+    def has_proc(s):  # of the first reader
+        return s.readers[0][0] not in ("looks", "counts", "rests", "retreats")
 
 
 if __name__ == "__main__":
-    sys.exit(try_all(Model, __doc__, ("no-fence", "no-wait", "no-look", "or-writer"), "readers", "writers"))
+    sys.exit(try_all(Model, __doc__, ("no-fence", "no-wait", "no-look", "or-writer", "any-home", "far-home", "blind-home"), "readers", "writers"))

@@ -58,6 +58,7 @@ bool read_or_write(vole::rw_mutex& m, activity& a, dice& roll, int writes_in) {
     } else {
         if (tries ? !m.try_lock_shared() : (m.lock_shared(), false)) return false;
         if (roll(20) == 0) vole::detail::rw_mutex_probe::spread(m);
+        if (roll(10) == 0) vole::detail::rw_mutex_probe::spread_at_home(m);
         a.read(gives_way);
         m.unlock_shared();
     }
@@ -116,14 +117,14 @@ TEST_CASE("stress SYNC-27: a reader and a writer that meet", "[stress][sync][rw_
             a.read(false);
             m.unlock_shared();
         };
-        bool spread = false;
+        int how = 0;
         const auto free = [&] {
             if (!m.try_lock()) ++wrong;
             m.unlock();
-            if (spread) spread_readers(m);
+            if (how == 1) spread_readers(m);
+            if (how == 2) home_readers(m);  // on the P of one of them
         };
-        for (const bool now : {false, true}) {
-            spread = now;
+        for (; how < 3; ++how) {
             duel(stress_scaled(40'000), free, write, read);
             duel(stress_scaled(40'000), free, write, write);
             duel(stress_scaled(40'000), free, read, read);
@@ -236,7 +237,9 @@ TEST_CASE("stress SYNC-96: the rw_mutex is destroyed as the last one leaves",
         int made = 0;
         const auto make = [&] {
             s = new shared;
-            if (++made % 2 == 0) spread_readers(s->m);
+            ++made;
+            if (made % 3 == 1) spread_readers(s->m);
+            if (made % 3 == 2) home_readers(s->m);
         };
         duel(
             rounds, make, [&] { use(true); }, [&] { use(false); });

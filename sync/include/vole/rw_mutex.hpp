@@ -24,8 +24,9 @@ class read_locker;
 /// take it for reading again. The writer waits for the readers that were there when it came; when it unlocks,
 /// all readers that came meanwhile go before the next writer. Writers among themselves are served as by mutex.
 /// May be destroyed as soon as it is unlocked for the last time, by whoever locked it last.
-/// Readers who keep coming without a writer are counted on each P by itself after a while, so that they need not share a
-/// cache line; the next writer waits some microseconds more, and all is as before. It costs 64 bytes for each P.
+/// Readers who keep coming are counted on each P by itself after a while, so that they need not share a cache line; or, where
+/// writers come in between, on one P, whose readers and writers have that much less to do. The next writer (or the next from
+/// another P) waits some microseconds more, and all is as before. It costs 64 bytes for each P.
 /// Waiting for it is not durable in a bubble (<vole/synctest.hpp>).
 class rw_mutex {
   public:
@@ -46,7 +47,8 @@ class rw_mutex {
                                             detail::memory_order_relaxed)) [[unlikely]] {
             lock_slow();
         }
-        reads_.store(0, detail::memory_order_relaxed);
+        reads_.store(reads_.load(detail::memory_order_relaxed) | wrote,
+                     detail::memory_order_relaxed);
     }
 
     /// Never waits; false also while a writer waits. A failure orders nothing.
@@ -65,7 +67,7 @@ class rw_mutex {
         detail::explore_point("unlock", this);
         std::uint64_t held = writer;
         if (asked_to_yield() ||
-            !state_.compare_exchange_strong(held, 0, detail::memory_order_release,
+            !state_.compare_exchange_strong(held, at_rest(), detail::memory_order_release,
                                             detail::memory_order_relaxed)) [[unlikely]] {
             unlock_slow();
         }
@@ -80,9 +82,9 @@ class rw_mutex {
         if ((state_.fetch_add(one_reader, detail::memory_order_acquire) & writer) != 0) [[unlikely]]
             return lock_shared_slow();
         // Not exact, and need not be.
-        const std::uint64_t n = reads_.load(detail::memory_order_relaxed) + 1;
+        const std::uint32_t n = reads_.load(detail::memory_order_relaxed) + 1;
         reads_.store(n, detail::memory_order_relaxed);
-        if (n == spread_after) [[unlikely]]
+        if (n % look_after == 0) [[unlikely]]
             spread_readers();
     }
 
@@ -120,6 +122,9 @@ class rw_mutex {
     static constexpr std::uint64_t woken = 4;
     static constexpr std::uint64_t spread = 8;
     static constexpr std::uint64_t folding = 16;
+    static constexpr std::uint64_t homed = 32;
+    static constexpr std::uint64_t home_unit = 256;
+    static constexpr std::uint64_t home_mask = 4095 * home_unit;
     static constexpr std::uint64_t one_reader = std::uint64_t{1} << 32;
     static constexpr std::uint64_t below_zero = std::uint64_t{1} << 63;
 
@@ -128,14 +133,37 @@ class rw_mutex {
                 detail::release_attention) != 0;
     }
 
+    static constexpr std::uint64_t at_home_bits = spread | homed | home_mask;
+    static constexpr std::uint32_t home_of(std::uint64_t state) noexcept {
+        return static_cast<std::uint32_t>((state & home_mask) / home_unit);
+    }
+
+    // More readers than there will ever be goroutines; and half of what the count can hold.
+    static constexpr std::uint64_t borrowed = one_reader << 30;
+
     // Readers in a row. A writer that has them gathered takes 2 us, and each of so many has saved 5 ns.
-    static constexpr std::uint64_t spread_after = 4096;
+    static constexpr std::uint32_t spread_after = 4096;
+    // After so many it is looked whether a writer has come.
+    static constexpr std::uint32_t look_after = 512;
+    // A writer has come since the last look.
+    static constexpr std::uint32_t wrote = std::uint32_t{1} << 31;
+
+    // The state that a writer leaves: free, or as it was where he came from.
+    std::uint64_t at_rest() const noexcept {
+        static_assert(spread << 59 == borrowed);
+        return rest_ | (rest_ & spread) << 59;
+    }
 
     friend struct detail::rw_mutex_probe;
 
     bool enter_slot() noexcept;
     bool leave_slot() noexcept;
+    static bool is_open(std::uint64_t state, std::uint32_t proc) noexcept;
     void spread_readers() noexcept;
+    bool make_slots() noexcept;
+    void spread_to_all() noexcept;
+    void spread_at_home() noexcept;
+    bool write_at_home(std::uint64_t& seen) noexcept;
     std::uint64_t gather_readers() noexcept;
     void fold() noexcept;
     void drop_slots() noexcept;
@@ -157,8 +185,10 @@ class rw_mutex {
     detail::atomic<std::uint64_t> state_{0};
     std::int32_t admitted_ = 0;
     std::int32_t leaving_ = 0;
-    // Since the last writer, while they are not spread. 64 bits, so that there is no padding.
-    detail::atomic<std::uint64_t> reads_{0};
+    // Readers that have counted themselves in state_, and `wrote`.
+    detail::atomic<std::uint32_t> reads_{0};
+    // Whose `writer` is, his: spread, homed and the home, if he came from there.
+    std::uint32_t rest_ = 0;
     detail::atomic<detail::reader_slots*> slots_{nullptr};
 };
 

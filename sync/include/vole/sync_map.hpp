@@ -38,7 +38,7 @@ namespace vole::inline v0 {
 /// Go's sync.Map. Each operation on one key is atomic, and no operation waits for another. A read neither allocates
 /// nor writes where another P does. Values are given as copies, made while others may replace or erase what is
 /// copied; the map never moves from a value. One that is trivially copyable and has at most eight bytes (a number, a pointer) is
-/// replaced without an allocation, whatever its ==.
+/// replaced without an allocation.
 ///
 /// Happens-before: an operation that writes -> one that sees its effect.
 ///

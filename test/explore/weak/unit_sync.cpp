@@ -32,6 +32,7 @@ void throw_nil_deferred() { throw std::invalid_argument("nil"); }
 bool rw_mutex::enter_slot() noexcept { detail::fatal("no slots here", nullptr); }
 bool rw_mutex::leave_slot() noexcept { detail::fatal("no slots here", nullptr); }
 void rw_mutex::spread_readers() noexcept {}
+bool rw_mutex::write_at_home(std::uint64_t&) noexcept { detail::fatal("no slots here", nullptr); }
 std::uint64_t rw_mutex::gather_readers() noexcept { detail::fatal("no slots here", nullptr); }
 void rw_mutex::drop_slots() noexcept {}
 
