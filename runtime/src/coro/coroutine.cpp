@@ -133,8 +133,8 @@ VOLE_NO_TSAN void change_sides(coroutine_core* c, const M* m, G* g) noexcept {
     tell_change(&saved, g);
     if (!c->started) {
         c->started = true;
-        c->usual =
-            !told_of_switches && preempt_settings.preempt_migration != preempt::migration::free;
+        c->usual = !told_of_switches && c->lock_count == 0 &&
+                   preempt_settings.preempt_migration != preempt::migration::free;
         arch::vole_mcall(&c->other.context, c->body, body_main, c);
     } else {
         arch::vole_exchange(&c->other.context);
@@ -188,8 +188,7 @@ const char* begin_shared_turn(coroutine_core* c, G* g) noexcept {
 // By the owner of one that is biased to it. False: not so easily.
 inline bool begin_owners_turn(coroutine_core* c, const G* g) noexcept {
     const auto self = reinterpret_cast<std::uintptr_t>(g);
-    if (c->bias.load(memory_order_relaxed) != self || c->inside.load(memory_order_relaxed) ||
-        !same_lock(c, g)) {
+    if (c->bias.load(memory_order_relaxed) != self || c->inside.load(memory_order_relaxed)) {
         return false;
     }
     c->inside.store(true, memory_order_relaxed);
@@ -207,8 +206,8 @@ const char* begin_turn(coroutine_core* c, G* g) noexcept {
                                         memory_order_relaxed, memory_order_relaxed)) {
         c->owner.store(g, memory_order_relaxed);
     }
-    if (begin_owners_turn(c, g)) return nullptr;
     if (!same_lock(c, g)) return locked_text;
+    if (begin_owners_turn(c, g)) return nullptr;
     if (c->bias.load(memory_order_relaxed) == reinterpret_cast<std::uintptr_t>(g) &&
         c->inside.load(memory_order_relaxed)) {
         return again_text(c);
@@ -303,7 +302,7 @@ outcome end_body(coroutine_core* c) noexcept {
 // handler.cpp refuses it, since the stack pointer is not on G's stack, until it is.
 inline bool is_unusual(const coroutine_core* c, const M* m) noexcept {
     return !c->usual || m == nullptr || m->attention.load(memory_order_relaxed) != 0 ||
-           m->on_system_stack;
+           m->on_system_stack || m->curg->lock_count != 0;
 }
 
 [[gnu::noinline]] void enter_unusually(coroutine_core* c, void* value) {
@@ -390,7 +389,7 @@ const char* why_not_leave(const coroutine_core* c, const M* m) noexcept {
 void coroutine_leave(coroutine* face, void* value) {
     coroutine_core* c = core_of(face);
     const M* m = current_m();
-    if (is_unusual(c, m) || m->curg->stack != c->base || !same_lock(c, m->curg)) [[unlikely]]
+    if (is_unusual(c, m) || m->curg->stack != c->base) [[unlikely]]
         return leave_in_full(c, value);
     c->value = value;
     exchange_sides(c->other, m, m->curg);

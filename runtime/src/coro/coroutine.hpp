@@ -43,7 +43,8 @@ struct coroutine_core : coroutine, cached_object {
     atomic<std::uintptr_t> bias{nobody};  // or one of these, or the owner's address
     atomic<G*> owner{nullptr};            // set once
     atomic<G*> holder{nullptr};
-    bool usual = false;  // has begun, not ended, and no switch of it needs more than another
+    bool usual =
+        false;  // has begun, not ended, is nobody's who is tied to a thread: its switches need no more than others
     std::uint16_t lock_count = 0;  // of the goroutine that made it (CORO-13)
     const M* locked_m = nullptr;
     stack_segment* base = nullptr;  // the body's first segment
