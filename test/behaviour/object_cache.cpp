@@ -65,8 +65,15 @@ TEST_CASE("objects are used again: contexts, channels, timers, coroutines, entri
         reused("function", [] { after_func(std::chrono::hours(1), [] {}).stop(); });
         reused("coroutine", [] { iter::pull([](iter::yielder<int> yield) { yield(1); }); });
         sync_map<int, int> map;
+        reused("entry", [&] { map.store(1, 1), map.erase(1); });
+        sync_map<int, std::string> texts;
+        reused("entry of a value that is no word", [&] { texts.store(1, "one"); });
+        map.store(1, 0);
         int value = 0;
-        reused("entry", [&] { map.store(1, ++value); });
+        const counts none = counted([&] {
+            for (; value < 1000; ++value) map.store(1, value);
+        });
+        ok(none.hits + none.misses == 0, "a word is replaced without an entry");
         reused("box", [] {
             auto c = make_chan<std::string>(1);
             c.send("a string that needs a box");
