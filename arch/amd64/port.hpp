@@ -72,6 +72,19 @@ struct this_port {
     static void pause() noexcept { __builtin_ia32_pause(); }
     static std::uint64_t ticks() noexcept { return __builtin_ia32_rdtsc(); }
 
+    static long system_call(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0,
+                            long f = 0) noexcept {
+        register long r10 asm("r10") = d;
+        register long r8 asm("r8") = e;
+        register long r9 asm("r9") = f;
+        long result;
+        asm volatile("syscall"
+                     : "=a"(result)
+                     : "0"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                     : "rcx", "r11", "memory");
+        return result;
+    }
+
     // `asm volatile` is what forbids the compiler to keep the value over a switch: a plain
     // thread_local may be (and is) read once per function, and then names the wrong thread.
     static void* current_m() noexcept {

@@ -124,7 +124,7 @@ std::int64_t until_ready(socket* s, io_dir dir, std::error_code& ec, F&& call) {
         }
         const std::int64_t r = call();
         if (r >= 0) [[likely]] {
-            ec.clear();
+            if (ec) ec.clear();  // a call of the C++ library's
             return r;
         }
         if (r == -EINTR) continue;

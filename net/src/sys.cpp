@@ -60,38 +60,6 @@ result connect(int fd, const sockaddr* to, socklen_t size) noexcept {
 }
 void close(int fd) noexcept { os::close(fd); }
 
-#else
-
-result read(int fd, void* to, std::size_t n) noexcept {
-    return made<fallible::read>(::syscall, SYS_read, fd, to, n);
-}
-result write(int fd, const void* from, std::size_t n) noexcept {
-    return made<fallible::write>(::syscall, SYS_write, fd, from, n);
-}
-result writev(int fd, const iovec* from, int n) noexcept {
-    return made<fallible::writev>(::syscall, SYS_writev, fd, from, n);
-}
-result send(int fd, const void* from, std::size_t n) noexcept {
-    return made<fallible::send>(::syscall, SYS_sendto, fd, from, n, MSG_NOSIGNAL, nullptr, 0);
-}
-result send(int fd, const msghdr* m) noexcept {
-    return made<fallible::send>(::syscall, SYS_sendmsg, fd, m, MSG_NOSIGNAL);
-}
-result recv(int fd, void* to, std::size_t n) noexcept {
-    return made<fallible::recv>(::syscall, SYS_recvfrom, fd, to, n, 0, nullptr, nullptr);
-}
-result recv(int fd, msghdr* m) noexcept {
-    return made<fallible::recv>(::syscall, SYS_recvmsg, fd, m, 0);
-}
-result accept(int fd, sockaddr* from, socklen_t* size) noexcept {
-    return made<fallible::accept>(::syscall, SYS_accept4, fd, from, size,
-                                  SOCK_NONBLOCK | SOCK_CLOEXEC);
-}
-result connect(int fd, const sockaddr* to, socklen_t size) noexcept {
-    return made<fallible::connect>(::syscall, SYS_connect, fd, to, size);
-}
-void close(int fd) noexcept { may_fail<fallible::close>(::syscall, SYS_close, fd); }
-
 #endif
 
 }  // namespace vole::detail::sys

@@ -18,6 +18,13 @@
 #include <thread>
 #include <unwind.h>
 
+#if defined(__linux__)
+#include <cerrno>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 namespace arch = vole::arch;
 using port = arch::this_port;
 
@@ -76,6 +83,23 @@ TEST_CASE("arch: ticks go up and the pause is short", "[unit][arch]") {
     for (int i = 0; i < 1000; ++i) port::pause();
     CHECK(port::ticks() >= before);
 }
+
+#if defined(__linux__)
+TEST_CASE("arch: a system call has its six arguments, and its error in its result",
+          "[unit][arch]") {
+    CHECK(port::system_call(SYS_getpid) == getpid());
+    CHECK(port::system_call(SYS_close, -1) == -EBADF);
+    const auto offset = static_cast<long>(sysconf(_SC_PAGESIZE));
+    const int fd = memfd_create("six arguments", MFD_CLOEXEC);
+    REQUIRE(fd >= 0);
+    REQUIRE(pwrite(fd, "second page", 12, offset) == 12);
+    const long at = port::system_call(SYS_mmap, 0, offset, PROT_READ, MAP_PRIVATE, fd, offset);
+    REQUIRE(at > 0);
+    CHECK(std::string(reinterpret_cast<const char*>(at)) == "second page");
+    CHECK(munmap(reinterpret_cast<void*>(at), static_cast<std::size_t>(offset)) == 0);
+    close(fd);
+}
+#endif
 
 #if RAW_SWITCHES
 

@@ -71,11 +71,11 @@ bool may_look() noexcept {
 }
 
 // One at a time; the others do without.
-bool look(g_list& found) noexcept {
+bool look(std::int64_t now, g_list& found) noexcept {
     // acquire, release: one look after the other, for what the poller keeps between two.
     if (sched.looking.exchange(true, memory_order_acquire)) return false;
     sched.io.load(memory_order_acquire)->poll(0, found);
-    sched.last_look.store(nanotime(), memory_order_relaxed);
+    sched.last_look.store(now, memory_order_relaxed);
     sched.looking.store(false, memory_order_release);
     return found.size != 0;
 }
@@ -111,7 +111,7 @@ void queue_found(M* m, g_list& found) noexcept {
 bool poll_here(M* m) noexcept {
     note_pace(m);
     g_list found;
-    if (!may_look() || !look(found)) return false;
+    if (!may_look() || !look(m->clock.now(), found)) return false;
     queue_found(m, found);
     return true;
 }
@@ -122,7 +122,7 @@ bool poll_for_all(std::int64_t now) noexcept {
     const bool idle = sched.idle_p_count.load(memory_order_relaxed) != 0;
     if (!idle && now - sched.last_look.load(memory_order_relaxed) < busy_ns) return false;
     g_list found;
-    if (!look(found)) return false;
+    if (!look(now, found)) return false;
     {
         lock_guard held(sched.mu);
         global_put_list(found);

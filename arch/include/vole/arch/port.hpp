@@ -124,6 +124,10 @@ concept port = requires(void* top, void* arg, const gobuf& g) {
     { P::resume(g) } -> std::same_as<resume_point>;
     /// A hint to the processor that this is a spin loop.
     {P::pause()};
+    /// A system call on Linux: its result, or -errno. Every register but the result's is as before.
+    {
+        P::system_call(long{}, long{}, long{}, long{}, long{}, long{}, long{})
+        } -> std::same_as<long>;
     /// A cheap, monotonic-per-core cycle or tick counter; units are the port's own.
     { P::ticks() } -> std::same_as<std::uint64_t>;
     /// The calling thread's M, read afresh at every call: never cached over a switch.
