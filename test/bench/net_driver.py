@@ -1,4 +1,4 @@
-"""Runs the servers of net/ (Vole, Go, a hand-written epoll loop) under load, and the example that
+"""Runs the servers of net/ (Vole, Go, a hand-written epoll loop, blocking threads) under load, and the example that
 speaks Redis's protocol beside Redis, and prints one table.
 
 Rounds are interleaved as in driver.py: each measurement is a server of its own, and a round has the
@@ -25,8 +25,8 @@ import driver
 import net_loads
 
 HERE = Path(__file__).resolve().parent
-SIDES = ("vole", "go", "epoll", "redis")
-PROCS_VARIABLE = {"vole": "VOLE_MAXPROCS", "go": "GOMAXPROCS"}  # the others have one thread
+SIDES = ("vole", "go", "epoll", "threads", "redis")
+PROCS_VARIABLE = {"vole": "VOLE_MAXPROCS", "go": "GOMAXPROCS"}  # the others take no notice
 TOOL_CONNECTIONS = 64  # wrk's and redis-benchmark's
 REDIS = ["redis-server", "--port", "{port}", "--bind", "127.0.0.1", "--save", "", "--appendonly",
          "no", "--loglevel", "warning"]
@@ -90,6 +90,7 @@ def find_servers(build_dir, wanted):
     servers = {"vole": {"echo": [ours, "echo"], "hello": [ours, "hello"],
                         "http": [str(bench_dir / "net-http")], "redis": [str(bench_dir / "net-resp")]},
                "epoll": {"echo": [loop, "echo"], "hello": [loop, "hello"]},
+               "threads": {mode: [str(bench_dir / "net-threads"), mode] for mode in ("echo", "hello")},
                "redis": {"redis": REDIS}}
     # On stacks that grow, where the compiler can do that.
     small = bench_dir / "vole-net-dense"
@@ -103,7 +104,7 @@ def find_servers(build_dir, wanted):
         else:
             servers["go"] = {mode: [str(program), mode] for mode in ("echo", "hello", "http")}
             servers["go"]["idle"] = servers["go"]["echo"]
-    missing.update({side: "not built" for side in ("vole", "epoll")
+    missing.update({side: "not built" for side in ("vole", "epoll", "threads")
                     if not Path(servers[side]["echo"][0]).exists()})
     missing.update({name: f"not installed (Debian package {package})"
                     for name, program, package in PACKAGES if shutil.which(program) is None})
