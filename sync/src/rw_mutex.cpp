@@ -96,11 +96,10 @@ void rw_mutex::lock_slow() {
         wait_bucket& b = bucket_of(this);
         b.mu.acquire();
         // Takes the lock, or says that it waits.
-        if (!announce(seen)) {
+        if (!announce(seen, awake ? woken : 0)) {
             b.mu.release();
             continue;
         }
-        if (awake) state_.fetch_and(~woken, memory_order_relaxed);
         if ((seen & writer) == 0) {
             b.mu.release();
             return wait_for_readers(w, seen);
@@ -119,13 +118,14 @@ void rw_mutex::lock_slow() {
     }
 }
 
-// Sets `writer` and `waiters`; `seen` becomes what was there before. False: it cannot be now.
-bool rw_mutex::announce(std::uint64_t& seen) noexcept {
+// Sets `writer` and `waiters`; `seen` becomes what was there before. False: it cannot be now. Who is `woken` says that it is
+// so no more in the same step: release() looks at these three without the bucket's lock.
+bool rw_mutex::announce(std::uint64_t& seen, std::uint64_t no_more) noexcept {
     seen = state_.load(memory_order_relaxed);
     do {
         if ((seen & (spread | folding)) != 0) return false;
-    } while (!state_.compare_exchange_weak(seen, seen | writer | waiters, memory_order_acquire,
-                                           memory_order_relaxed));
+    } while (!state_.compare_exchange_weak(seen, (seen | writer | waiters) & ~no_more,
+                                           memory_order_acquire, memory_order_relaxed));
     return true;
 }
 
@@ -152,7 +152,8 @@ void rw_mutex::unlock_slow() {
 
 void rw_mutex::release() {
     std::uint64_t seen = state_.load(memory_order_relaxed);
-    // No reader waits, and no writer does that nobody has woken: one who has been may be long in coming.
+    // No reader waits, and no writer, or one of them has been woken: that may be long in coming, but sees to the others when it
+    // has come. If it finds `writer` first, this fails, and finds it queued; else it takes the lock.
     while ((seen & writer) != 0 && seen < one_reader && (seen & (waiters | woken)) != waiters) {
         const std::uint64_t after = at_rest() | (seen & (waiters | woken));
         // release: pairs with the acquire of whoever locks next.

@@ -172,7 +172,7 @@ class rw_mutex {
     void unlock_slow();
     void lock_shared_slow();
     void unlock_shared_slow(std::uint64_t after);
-    bool announce(std::uint64_t& seen) noexcept;
+    bool announce(std::uint64_t& seen, std::uint64_t no_more) noexcept;
     void wait_for_readers(detail::addr_waiter& w, std::uint64_t seen);
     void release();
     detail::addr_waiter* let_go(detail::wait_bucket& b, std::uint64_t seen,

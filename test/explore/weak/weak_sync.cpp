@@ -69,6 +69,15 @@ void readers_and_writers(world& w) {
     must(a.read() == 2, "a write was lost");
 }
 
+// One of them is woken, and finds that the lock has been taken meanwhile.
+void three_writers(world& w) {
+    const auto mu = make_rw_mutex();
+    plain n;
+    const auto writes = [&] { add_under(*mu, n); };
+    run_threads(w, {writes, writes, writes});
+    must(n.read() == 3, "an addition was lost");
+}
+
 void group(world& w) {
     const auto g = make_group();
     plain done[2];
@@ -221,7 +230,10 @@ TEST_CASE("weak: a mutex that is released by compare, then store", "[explore][we
     holds(two_with_a_mutex<release_kind::restartable>);
     holds(three_with_a_mutex<release_kind::restartable>);
 }
-TEST_CASE("weak: readers and writers", "[explore][weak]") { holds(readers_and_writers); }
+TEST_CASE("weak: readers and writers", "[explore][weak]") {
+    holds(readers_and_writers);
+    holds(three_writers);
+}
 TEST_CASE("weak: a group", "[explore][weak]") { holds(group); }
 TEST_CASE("weak: once", "[explore][weak]") { holds(once_only); }
 TEST_CASE("weak: a condition", "[explore][weak]") { holds(producers_and_consumers); }
