@@ -185,10 +185,15 @@ const char* begin_shared_turn(coroutine_core* c, G* g) noexcept {
     return nullptr;
 }
 
-// By the owner of one that is biased to it. False: not so easily.
-inline bool begin_owners_turn(coroutine_core* c, const G* g) noexcept {
+enum class locked : bool { no, perhaps };
+
+// By the owner of one that is biased to it. False: not so easily. `is`: no, if whoever is locked to a thread is to be
+// refused; perhaps, if the caller has seen that it may.
+template <locked is>
+bool begin_owners_turn(coroutine_core* c, const G* g) noexcept {
     const auto self = reinterpret_cast<std::uintptr_t>(g);
-    if (c->bias.load(memory_order_relaxed) != self || c->inside.load(memory_order_relaxed)) {
+    if (c->bias.load(memory_order_relaxed) != self || c->inside.load(memory_order_relaxed) ||
+        (is == locked::no && g->lock_count != 0)) {
         return false;
     }
     c->inside.store(true, memory_order_relaxed);
@@ -207,7 +212,7 @@ const char* begin_turn(coroutine_core* c, G* g) noexcept {
         c->owner.store(g, memory_order_relaxed);
     }
     if (!same_lock(c, g)) return locked_text;
-    if (begin_owners_turn(c, g)) return nullptr;
+    if (begin_owners_turn<locked::perhaps>(c, g)) return nullptr;
     if (c->bias.load(memory_order_relaxed) == reinterpret_cast<std::uintptr_t>(g) &&
         c->inside.load(memory_order_relaxed)) {
         return again_text(c);
@@ -302,7 +307,7 @@ outcome end_body(coroutine_core* c) noexcept {
 // handler.cpp refuses it, since the stack pointer is not on G's stack, until it is.
 inline bool is_unusual(const coroutine_core* c, const M* m) noexcept {
     return !c->usual || m == nullptr || m->attention.load(memory_order_relaxed) != 0 ||
-           m->on_system_stack || m->curg->lock_count != 0;
+           m->on_system_stack;
 }
 
 [[gnu::noinline]] void enter_unusually(coroutine_core* c, void* value) {
@@ -347,7 +352,7 @@ void coroutine_abandon(coroutine* c) noexcept {
 void coroutine_enter(coroutine* face, void* value) {
     coroutine_core* c = core_of(face);
     const M* m = current_m();
-    if (is_unusual(c, m) || !begin_owners_turn(c, m->curg)) [[unlikely]]
+    if (is_unusual(c, m) || !begin_owners_turn<locked::no>(c, m->curg)) [[unlikely]]
         return enter_unusually(c, value);
     c->value = value;
     exchange_sides(c->other, m, m->curg);
@@ -389,7 +394,7 @@ const char* why_not_leave(const coroutine_core* c, const M* m) noexcept {
 void coroutine_leave(coroutine* face, void* value) {
     coroutine_core* c = core_of(face);
     const M* m = current_m();
-    if (is_unusual(c, m) || m->curg->stack != c->base) [[unlikely]]
+    if (is_unusual(c, m) || m->curg->stack != c->base || m->curg->lock_count != 0) [[unlikely]]
         return leave_in_full(c, value);
     c->value = value;
     exchange_sides(c->other, m, m->curg);
