@@ -11,6 +11,7 @@
 #include "test/support/wide_int.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <set>
@@ -429,6 +430,38 @@ TEMPLATE_TEST_CASE("SYNC-72 a write is seen whole by who sees its effect", "[syn
         });
         CHECK(ok.text() == "");
     }
+}
+
+namespace {
+struct padded {
+    char a;
+    int b;
+    friend bool operator==(const padded& x, const padded& y) { return x.a == y.a && x.b == y.b; }
+};
+enum class colour : std::uint8_t { red, green };
+}  // namespace
+TEMPLATE_TEST_CASE("SYNC-67 SYNC-68 a word of any type keeps its value", "[sync][sync_map]", bool,
+                   signed char, short, float, double, const char*, colour, padded) {
+    static const char text[] = "text";
+    const auto values = [] {
+        if constexpr (std::is_same_v<TestType, padded>) {
+            return std::pair(padded{'a', -1}, padded{'b', 2});
+        } else if constexpr (std::is_pointer_v<TestType>) {
+            return std::pair<TestType, TestType>(text, nullptr);
+        } else {
+            return std::pair(static_cast<TestType>(1), static_cast<TestType>(0));
+        }
+    }();
+    static_assert(vole::detail::changes_in_place<TestType>);
+    vole::sync_map<int, TestType> m;
+    m.store(1, values.first);
+    CHECK(m.load(1) == values.first);
+    CHECK_FALSE(m.compare_and_swap(1, values.second, values.second));
+    CHECK(m.compare_and_swap(1, values.first, values.second));
+    CHECK(m.swap(1, values.first) == values.second);
+    CHECK_FALSE(m.compare_and_delete(1, values.second));
+    CHECK(m.load_and_delete(1) == values.first);
+    CHECK(m.empty());
 }
 
 TEST_CASE("SYNC-95 a map at namespace scope works before any run", "[sync][sync_map]") {
