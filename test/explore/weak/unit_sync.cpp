@@ -8,12 +8,17 @@
 #include "runtime/internal/membarrier.hpp"
 #include "runtime/internal/park.hpp"
 #include "test/explore/weak/units.hpp"
+#include "test/support/rw_probe.hpp"
 
 #include <stdexcept>
 
 namespace vole::inline v0 {
 
 namespace detail {
+
+namespace {
+std::uint32_t procs[16];  // of each thread, and 1; 0: none
+}
 
 bool fence_releasers() noexcept {
     if (release_mode.load(memory_order_relaxed) != release_restartable) return false;
@@ -24,17 +29,11 @@ bool fence_all_threads() noexcept {
     weak_memory::fence_all();
     return true;
 }
+bool can_fence_all_threads() noexcept { return true; }
+std::uint32_t current_proc() noexcept { return procs[weak_memory::thread_number()] - 1; }
 void throw_nil_deferred() { throw std::invalid_argument("nil"); }
 
 }  // namespace detail
-
-// Readers that count themselves on their P are another unit's; there are too few here for that.
-bool rw_mutex::enter_slot() noexcept { detail::fatal("no slots here", nullptr); }
-bool rw_mutex::leave_slot() noexcept { detail::fatal("no slots here", nullptr); }
-void rw_mutex::spread_readers() noexcept {}
-bool rw_mutex::write_at_home(std::uint64_t&) noexcept { detail::fatal("no slots here", nullptr); }
-std::uint64_t rw_mutex::gather_readers() noexcept { detail::fatal("no slots here", nullptr); }
-void rw_mutex::drop_slots() noexcept {}
 
 }  // namespace vole
 
@@ -66,6 +65,8 @@ class rw_mutex_of final : public rw_lock_unit {
     void lock_shared() override { mu_.lock_shared(); }
     bool try_lock_shared() override { return mu_.try_lock_shared(); }
     void unlock_shared() override { mu_.unlock_shared(); }
+    void spread() override { rw_mutex_probe::spread(mu_); }
+    void spread_at_home() override { rw_mutex_probe::spread_at_home(mu_); }
 
   private:
     vole::rw_mutex mu_;
@@ -127,6 +128,7 @@ std::unique_ptr<lock_unit> make_mutex(release_kind how) {
     release_mode.value = how == release_kind::restartable ? release_restartable : 0;
     return std::make_unique<mutex_of>();
 }
+void be_on(unsigned proc) { procs[thread_number()] = proc + 1; }
 std::unique_ptr<rw_lock_unit> make_rw_mutex() { return std::make_unique<rw_mutex_of>(); }
 std::unique_ptr<group_unit> make_group() { return std::make_unique<group_of>(); }
 std::unique_ptr<once_unit> make_once() { return std::make_unique<once_of>(); }

@@ -44,7 +44,12 @@ class rw_lock_unit : public lock_unit {
     virtual void lock_shared() = 0;
     virtual bool try_lock_shared() = 0;
     virtual void unlock_shared() = 0;
+    /// By one who holds it for reading: its readers count themselves on their Ps, or those on the caller's P there.
+    virtual void spread() = 0;
+    virtual void spread_at_home() = 0;
 };
+/// Which P the calling thread has from now on. Nobody else has it.
+void be_on(unsigned proc);
 class group_unit {
   public:
     virtual ~group_unit() = default;

@@ -2,6 +2,7 @@
 // who comes after sees what was done before. Without one kind of order, something goes wrong.
 #include <catch2/catch.hpp>
 
+#include "test/explore/weak/blocking.hpp"
 #include "test/explore/weak/units.hpp"
 #include "test/explore/weak/weak_support.hpp"
 
@@ -66,6 +67,49 @@ void readers_and_writers(world& w) {
         mu->unlock_shared();
     };
     run_threads(w, {writes, writes, reads, reads});
+    must(a.read() == 2, "a write was lost");
+}
+
+// As readers_and_writers, of whom some count themselves on their P. The second thread has the first one's P when that is done
+// with it: who is woken has seen what the other did, as whoever takes a P from the scheduler.
+template <bool at_home>
+void readers_on_their_procs(world& w) {
+    const auto mu = make_rw_mutex();
+    plain a;
+    plain b;
+    const char handed = 0;
+    const auto writes = [&] {
+        mu->lock();
+        a.write(a.read() + 1);
+        b.write(b.read() + 1);
+        mu->unlock();
+    };
+    const auto reads = [&] {
+        mu->lock_shared();
+        must(a.read() == b.read(), "a reader between the writes");
+        mu->unlock_shared();
+    };
+    be_on(0);
+    mu->lock_shared();
+    at_home ? mu->spread_at_home() : mu->spread();
+    mu->unlock_shared();
+    const auto first = [&] {
+        be_on(0);
+        reads();
+        wake(&handed);
+    };
+    const auto second = [&] {
+        sleep(&handed);
+        be_on(0);
+        writes();
+        reads();
+    };
+    const auto elsewhere = [&] {
+        be_on(1);
+        reads();
+        writes();
+    };
+    run_threads(w, {first, second, elsewhere});
     must(a.read() == 2, "a write was lost");
 }
 
@@ -234,6 +278,10 @@ TEST_CASE("weak: readers and writers", "[explore][weak]") {
     holds(readers_and_writers);
     holds(three_writers);
 }
+TEST_CASE("weak: readers that count themselves on their P", "[explore][weak]") {
+    holds(readers_on_their_procs<false>);
+    holds(readers_on_their_procs<true>);
+}
 TEST_CASE("weak: a group", "[explore][weak]") { holds(group); }
 TEST_CASE("weak: once", "[explore][weak]") { holds(once_only); }
 TEST_CASE("weak: a condition", "[explore][weak]") { holds(producers_and_consumers); }
@@ -254,6 +302,8 @@ TEST_CASE("weak: sync needs its orders", "[explore][weak]") {
     CHECK(fails(without::acquire, two_with_a_mutex<release_kind::exchanged>) != "");
     CHECK(fails(without::release, readers_and_writers) != "");
     CHECK(fails(without::acquire, readers_and_writers) != "");
+    CHECK(fails(without::fence_all, readers_on_their_procs<false>) != "");
+    CHECK(fails(without::fence_all, readers_on_their_procs<true>) != "");
     CHECK(fails(without::release, group) != "");
     CHECK(fails(without::acquire, group) != "");
     CHECK(fails(without::release, once_only) != "");
