@@ -17,6 +17,7 @@
 #include <sys/uio.h>
 
 #include <vole/arch/port.hpp>
+#include <vole/config.hpp>
 
 #include "runtime/internal/may_fail.hpp"
 
