@@ -6,6 +6,7 @@
 #include "test/explore/weak/units.hpp"
 #include "test/explore/weak/weak_support.hpp"
 
+#include <memory>
 #include <stdexcept>
 
 using namespace weak_memory;
@@ -51,66 +52,61 @@ void three_with_a_mutex(world& w) {
     must(n.read() == 3, "an addition was lost");
 }
 
-void readers_and_writers(world& w) {
-    const auto mu = make_rw_mutex();
+// What a writer changes in two steps, and no reader sees half changed.
+struct guarded_pair {
+    const std::unique_ptr<rw_lock_unit> mu = make_rw_mutex();
     plain a;
     plain b;
-    const auto writes = [&] {
+
+    void write() {
         mu->lock();
         a.write(a.read() + 1);
         b.write(b.read() + 1);
         mu->unlock();
-    };
-    const auto reads = [&] {
+    }
+    void read() {
         mu->lock_shared();
         must(a.read() == b.read(), "a reader between the writes");
         mu->unlock_shared();
-    };
+    }
+};
+
+void readers_and_writers(world& w) {
+    guarded_pair p;
+    const auto writes = [&] { p.write(); };
+    const auto reads = [&] { p.read(); };
     run_threads(w, {writes, writes, reads, reads});
-    must(a.read() == 2, "a write was lost");
+    must(p.a.read() == 2, "a write was lost");
 }
 
-// As readers_and_writers, of whom some count themselves on their P. The second thread has the first one's P when that is done
+// The same, where some count themselves on their P. The second thread has the first one's P when that is done
 // with it: who is woken has seen what the other did, as whoever takes a P from the scheduler.
 template <bool at_home>
 void readers_on_their_procs(world& w) {
-    const auto mu = make_rw_mutex();
-    plain a;
-    plain b;
+    guarded_pair p;
     const char handed = 0;
-    const auto writes = [&] {
-        mu->lock();
-        a.write(a.read() + 1);
-        b.write(b.read() + 1);
-        mu->unlock();
-    };
-    const auto reads = [&] {
-        mu->lock_shared();
-        must(a.read() == b.read(), "a reader between the writes");
-        mu->unlock_shared();
-    };
     be_on(0);
-    mu->lock_shared();
-    at_home ? mu->spread_at_home() : mu->spread();
-    mu->unlock_shared();
+    p.mu->lock_shared();
+    at_home ? p.mu->spread_at_home() : p.mu->spread();
+    p.mu->unlock_shared();
     const auto first = [&] {
         be_on(0);
-        reads();
+        p.read();
         wake(&handed);
     };
     const auto second = [&] {
         sleep(&handed);
         be_on(0);
-        writes();
-        reads();
+        p.write();
+        p.read();
     };
     const auto elsewhere = [&] {
         be_on(1);
-        reads();
-        writes();
+        p.read();
+        p.write();
     };
     run_threads(w, {first, second, elsewhere});
-    must(a.read() == 2, "a write was lost");
+    must(p.a.read() == 2, "a write was lost");
 }
 
 // One of them is woken, and finds that the lock has been taken meanwhile.
