@@ -15,7 +15,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <memory>
 #include <type_traits>
 #include <utility>
@@ -40,7 +39,7 @@ template <class K, class V>
 struct alignas(16) word_entry : map_word, map_entry {
     template <class Key>
     word_entry(Key&& k, const V& v) : key(std::forward<Key>(k)) {
-        word.store(word_of(v), memory_order_relaxed);
+        word.store(to_word(v), memory_order_relaxed);
     }
 
     /// acquire: pairs with set() of whoever stored it.
@@ -49,7 +48,7 @@ struct alignas(16) word_entry : map_word, map_entry {
 
     /// False: one of the two words has changed.
     bool set(std::uint64_t seen, std::uintptr_t seen_next, const V& to) noexcept {
-        return change(seen, seen_next, word_of(to), seen_next);
+        return change(seen, seen_next, to_word(to), seen_next);
     }
     bool end(std::uint64_t seen, std::uintptr_t seen_next) noexcept {
         return change(seen, seen_next, seen, seen_next | 1);
@@ -58,13 +57,6 @@ struct alignas(16) word_entry : map_word, map_entry {
     const K key;
 
   private:
-    // By bytes, since V may have padding; what it does not fill is zero.
-    static std::uint64_t word_of(const V& v) noexcept {
-        std::uint64_t to = 0;
-        std::memcpy(&to, &v, sizeof v);
-        return to;
-    }
-
     bool change(std::uint64_t seen, std::uintptr_t seen_next, std::uint64_t to,
                 std::uintptr_t to_next) noexcept {
         std::uint64_t expected[2] = {seen, seen_next};
