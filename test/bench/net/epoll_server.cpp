@@ -161,11 +161,4 @@ class server {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-    const std::string_view mode = argc == 2 ? argv[1] : "";
-    if (mode != "echo" && mode != "hello") {
-        std::fputs("usage: net-epoll echo|hello\n", stderr);
-        return 2;
-    }
-    return server(mode == "echo").run();
-}
+int main(int argc, char** argv) { return server(wants_echo(argc, argv)).run(); }

@@ -86,21 +86,10 @@ int serve(void (*one)(int)) {
     }
 }
 
-void end_with_input() {
-    char c;
-    while (read(STDIN_FILENO, &c, 1) > 0) {
-    }
-    _exit(0);
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
-    const std::string_view mode = argc == 2 ? argv[1] : "";
-    if (mode != "echo" && mode != "hello") {
-        std::fputs("usage: net-threads echo|hello\n", stderr);
-        return 2;
-    }
+    const auto one = wants_echo(argc, argv) ? echo : say_hello;
     std::thread(end_with_input).detach();
-    return serve(mode == "echo" ? echo : say_hello);
+    return serve(one);
 }

@@ -93,21 +93,10 @@ int serve(void (*one)(net::conn)) {
     }
 }
 
-void end_with_input() {
-    char c;
-    while (read(STDIN_FILENO, &c, 1) > 0) {
-    }
-    _exit(0);
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
-    const std::string_view mode = argc == 2 ? argv[1] : "";
-    if (mode != "echo" && mode != "hello") {
-        std::fputs("usage: vole-net-bench echo|hello\n", stderr);
-        return 2;
-    }
+    const auto one = wants_echo(argc, argv) ? echo : say_hello;
     std::thread(end_with_input).detach();
-    return vole::run([&] { return serve(mode == "echo" ? echo : say_hello); });
+    return vole::run([&] { return serve(one); });
 }

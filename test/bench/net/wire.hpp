@@ -10,10 +10,12 @@
 
 #include <cstddef>
 #include <cstdio>
+#include <cstdlib>
 #include <string>
 #include <string_view>
 
 #include <string.h>
+#include <unistd.h>
 
 namespace net_bench {
 
@@ -52,6 +54,24 @@ inline requests find_requests(const char* text, std::size_t size) {
 inline void say_port(unsigned port) {
     std::printf("%u\n", port);
     std::fflush(stdout);
+}
+
+/// Which of the two a server is to be. Called otherwise, it says how, and ends with 2.
+inline bool wants_echo(int argc, char** argv) {
+    const std::string_view mode = argc == 2 ? argv[1] : "";
+    if (mode != "echo" && mode != "hello") {
+        std::fprintf(stderr, "usage: %s echo|hello\n", argv[0]);
+        std::exit(2);
+    }
+    return mode == "echo";
+}
+
+/// For a thread of its own.
+inline void end_with_input() {
+    char c;
+    while (read(STDIN_FILENO, &c, 1) > 0) {
+    }
+    _exit(0);
 }
 
 }  // namespace net_bench
