@@ -261,10 +261,7 @@ void set_deadline(poll_desc* d, io_dir dir, std::int64_t when) {
 }  // namespace
 
 void set_deadlines(poll_desc* d, unsigned directions, std::int64_t when) {
-    constexpr std::int64_t margin = 1'000;  // of the estimate
-    if (when > 0 && when <= timer_now_about() + margin && when <= timer_now()) {
-        when = poll_desc::passed;
-    }
+    if (when > 0 && has_come(when)) when = poll_desc::passed;
     for (const io_dir dir : {io_dir::read, io_dir::write}) {
         if ((directions & mask_of(dir)) != 0) set_deadline(d, dir, when);
     }

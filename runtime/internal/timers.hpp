@@ -79,4 +79,10 @@ inline std::int64_t timer_now() noexcept {
     return base == nullptr ? nanotime() : base->now();
 }
 
+/// when <= timer_now(), for what mostly is not: then it costs no clock of the system's. Inside the runtime, any stack.
+inline bool has_come(std::int64_t when) noexcept {
+    constexpr std::int64_t margin = 1'000;  // of the estimate
+    return when <= timer_now_about() + margin && when <= timer_now();
+}
+
 }  // namespace vole::detail

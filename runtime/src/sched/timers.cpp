@@ -184,10 +184,8 @@ bool await_near_deadline() noexcept {
     if (until == no_deadline) [[likely]]
         return false;
     if (num_cpu() == 1 || current_clock_base.load(memory_order_acquire) != nullptr) return false;
-    constexpr std::int64_t margin = 1'000;  // of the estimate
-    if (until - timer_now_about() > worth_sleeping_ns + margin) return false;
+    if (!has_come(until - worth_sleeping_ns) || work_anywhere()) return false;
     std::int64_t now = nanotime();
-    if (until - now > worth_sleeping_ns || work_anywhere()) return false;
     while (now < until && !work_anywhere()) {
         for (int i = 0; i < 4; ++i) arch::this_port::pause();
         now = nanotime();

@@ -5,5 +5,5 @@
 
 namespace vole::inline v0::detail {
 constexpr std::int64_t timer_now() noexcept { return 1000; }
-constexpr std::int64_t timer_now_about() noexcept { return timer_now(); }
+constexpr bool has_come(std::int64_t when) noexcept { return when <= timer_now(); }
 }  // namespace vole::detail
