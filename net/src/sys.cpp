@@ -4,7 +4,6 @@
 #include <cerrno>
 #include <ctime>
 #include <poll.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "net/src/os.hpp"
@@ -13,6 +12,15 @@
 namespace vole::inline v0::detail::sys {
 
 VOLE_FITS_SMALL_STACK;
+
+result poll_in(int fd) noexcept {
+    pollfd p{fd, POLLIN, 0};
+    const timespec now{};
+    const result r = call<fallible::poll_look>(SYS_ppoll, &p, 1, &now);
+    return r != 0 ? r : -result{EAGAIN};
+}
+
+#if defined(VOLE_TSAN)
 
 namespace {
 
@@ -23,15 +31,6 @@ result made(F* f, Args... args) noexcept {
 }
 
 }  // namespace
-
-result poll_in(int fd) noexcept {
-    pollfd p{fd, POLLIN, 0};
-    const timespec now{};
-    const result r = made<fallible::poll_look>(::syscall, SYS_ppoll, &p, 1, &now, nullptr, 0);
-    return r != 0 ? r : -result{EAGAIN};
-}
-
-#if defined(VOLE_TSAN)
 
 result read(int fd, void* to, std::size_t n) noexcept {
     return made<fallible::read>(::read, fd, to, n);

@@ -25,6 +25,22 @@ namespace vole::inline v0::detail::sys {
 
 using result = std::int64_t;
 
+template <class T>
+long word(T a) noexcept {
+    if constexpr (std::is_pointer_v<T>) {
+        return reinterpret_cast<long>(a);
+    } else {
+        return static_cast<long>(a);
+    }
+}
+
+template <fallible Row, class... Args>
+result call(long number, Args... args) noexcept {
+    if (const int e = fault(Row); e != 0) [[unlikely]]
+        return -e;
+    return arch::this_port::system_call(number, word(args)...);
+}
+
 #if defined(VOLE_TSAN)
 
 result read(int fd, void* to, std::size_t n) noexcept;
@@ -41,22 +57,6 @@ result connect(int fd, const sockaddr* to, socklen_t size) noexcept;
 void close(int fd) noexcept;
 
 #else
-
-template <class T>
-long word(T a) noexcept {
-    if constexpr (std::is_pointer_v<T>) {
-        return reinterpret_cast<long>(a);
-    } else {
-        return static_cast<long>(a);
-    }
-}
-
-template <fallible Row, class... Args>
-result call(long number, Args... args) noexcept {
-    if (const int e = fault(Row); e != 0) [[unlikely]]
-        return -e;
-    return arch::this_port::system_call(number, word(args)...);
-}
 
 inline result read(int fd, void* to, std::size_t n) noexcept {
     return call<fallible::read>(SYS_read, fd, to, n);
@@ -85,10 +85,8 @@ inline result accept(int fd, sockaddr* from, socklen_t* size) noexcept {
 inline result connect(int fd, const sockaddr* to, socklen_t size) noexcept {
     return call<fallible::connect>(SYS_connect, fd, to, size);
 }
-/// One that fails has closed: Linux lets go of the number first.
 inline void close(int fd) noexcept {
-    arch::this_port::system_call(SYS_close, fd);
-    (void)fault(fallible::close);
+    make_or_fail<fallible::close>([fd] { return arch::this_port::system_call(SYS_close, fd); });
 }
 
 #endif
